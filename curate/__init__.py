@@ -1,0 +1,1 @@
+"""Raw code and web to deduplicated, scored, decontaminated, packed data."""

@@ -1,0 +1,1 @@
+"""Benchmarks: problems to samples to verdicts to scores to a report."""

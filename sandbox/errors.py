@@ -1,0 +1,13 @@
+"""What goes wrong on our side of the box. None of these is ever a verdict on a program."""
+
+
+class SandboxError(RuntimeError):
+    """The sandbox itself failed; the program under test was not judged."""
+
+
+class SandboxUnavailable(SandboxError):
+    """No box that is strong enough can be started on this machine."""
+
+
+class SandboxBroken(SandboxError):
+    """A box died or misbehaved during a run. The run has no result; it may be tried again."""

@@ -1,0 +1,1 @@
+"""The hall: recipes, run folders, model clients, report pieces, the command line."""
