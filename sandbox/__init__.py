@@ -1,19 +1,25 @@
 """One sandbox for every verdict: run a program, judge it, turn the verdict into a reward."""
 
+from sandbox.box import Box, open_box
 from sandbox.cases import AssertTests, Call, CallTests, StdioCase, StdioTests, Tests
-from sandbox.errors import SandboxBroken, SandboxError, SandboxUnavailable
+from sandbox.door import judge, run
+from sandbox.errors import SandboxBroken, SandboxError, SandboxUnavailable, TestsBroken
 from sandbox.outcome import Kind, Outcome
+from sandbox.pool import Job, Pool
 from sandbox.program import Limits, Program
 from sandbox.verdict import Failure, Reward, Verdict
 
 __all__ = [
     "AssertTests",
+    "Box",
     "Call",
     "CallTests",
     "Failure",
+    "Job",
     "Kind",
     "Limits",
     "Outcome",
+    "Pool",
     "Program",
     "Reward",
     "SandboxBroken",
@@ -22,5 +28,9 @@ __all__ = [
     "StdioCase",
     "StdioTests",
     "Tests",
+    "TestsBroken",
     "Verdict",
+    "judge",
+    "open_box",
+    "run",
 ]

@@ -11,3 +11,9 @@ class SandboxUnavailable(SandboxError):
 
 class SandboxBroken(SandboxError):
     """A box died or misbehaved during a run. The run has no result; it may be tried again."""
+
+
+class TestsBroken(SandboxError):
+    """The tests themselves cannot run: they say nothing of the program."""
+
+    __test__ = False  # pytest takes the name for a test class

@@ -1,0 +1,299 @@
+"""Put test code that asserts to the proof: the candidate is a proxy into another box.
+
+The test's box holds the answers and no line of the candidate's code. What comes over the link is
+plain data of exact builtin types, so `==` in the test means what the test's author meant.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+from collections.abc import Callable, Mapping, Sequence
+from types import TracebackType
+from typing import Any
+
+from sandbox.inside import wire
+from sandbox.inside.channel import Channel, ChannelClosed
+
+_SHORT = 400
+
+
+class CandidateGone(BaseException):
+    """The candidate's process ended before it answered. Its own outcome says why."""
+
+
+class CandidateError(Exception):
+    """The candidate raised an exception of a type that is not Python's own."""
+
+
+class ArgumentUnfit(BaseException):
+    """The test passed an argument that cannot cross as data."""
+
+
+class Proxy:
+    """The candidate, as tests see it: a callable whose work is done in another box.
+
+    Contract: arguments cross by value; what the candidate changed in them in place is changed in
+    the caller's objects too; exceptions of Python's own types are raised again under their names.
+    """
+
+    def __init__(self, link: Channel) -> None:
+        self._link = link
+        self.sent = 0
+        self.answered = 0
+        self.last_call = ""
+        self.last_answer = ""
+        self._name = ""
+
+    def named(self, name: str) -> Callable[..., Any]:
+        """Return the function that tests call."""
+        self._name = name
+
+        def candidate(*args: Any, **kwargs: Any) -> Any:
+            return self._call(args, kwargs)
+
+        candidate.__name__ = candidate.__qualname__ = name
+        return candidate
+
+    def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        try:
+            request = wire.encode((args, kwargs))
+        except wire.WireError as error:
+            raise ArgumentUnfit(str(error)) from None
+        self.sent += 1
+        self.last_call = request
+        self.last_answer = ""
+        try:
+            self._link.send(request)
+        except ChannelClosed:
+            raise CandidateGone from None
+        reply = self._link.receive()
+        if reply is None:
+            raise CandidateGone
+        self.answered += 1
+        return self._take(reply, args, kwargs)
+
+    def _take(self, reply: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        letter = reply[:1]
+        size, _, rest = reply[1:].partition(" ")
+        try:
+            end = int(size)
+        except ValueError:
+            raise CandidateError("the candidate's box sent no answer") from None
+        answer, after = rest[:end], rest[end:]
+        self.last_answer = answer
+        if letter == "x":
+            name, _, text = answer.partition(": ")
+            kind = getattr(builtins, name, None)
+            if isinstance(kind, type) and issubclass(kind, Exception):
+                try:
+                    raise kind(text)
+                except TypeError:  # UnicodeDecodeError and its like want five arguments
+                    raise CandidateError(answer) from None
+            raise CandidateError(answer)
+        if letter != "r":
+            raise CandidateError(answer)
+        try:
+            value = wire.decode(answer)
+            if after:
+                new_args, new_kwargs = wire.decode(after)
+                overwrite(args, new_args)
+                overwrite(kwargs, new_kwargs)
+        except (wire.WireError, ValueError, TypeError) as error:
+            raise CandidateError(f"the candidate's box sent no value: {error}") from None
+        return value
+
+    def call_in_words(self) -> str:
+        """Return the last call as source, shortened."""
+        if not self.last_call:
+            return ""
+        args, kwargs = wire.decode(self.last_call)
+        words = [short(arg) for arg in args] + [f"{k}={short(v)}" for k, v in kwargs.items()]
+        return f"{self._name}({', '.join(words)})"
+
+    def answer_in_words(self) -> str:
+        """Return the last answer, shortened."""
+        try:
+            return short(wire.decode(self.last_answer)) if self.last_answer else ""
+        except wire.WireError:
+            return self.last_answer[:_SHORT]
+
+
+class Beside:
+    """The candidate in the test's own process: the shared mode."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._function = function
+        self.sent = 0
+        self.answered = 0
+        self._words = ("", "")
+
+    def named(self, name: str) -> Callable[..., Any]:
+        """Return the function that tests call: the candidate itself, counted."""
+
+        def candidate(*args: Any, **kwargs: Any) -> Any:
+            self.sent += 1
+            self._words = (f"{name}({', '.join(map(short, args))})", "")
+            value = self._function(*args, **kwargs)
+            self.answered += 1
+            self._words = (self._words[0], short(value))
+            return value
+
+        return candidate
+
+    def call_in_words(self) -> str:
+        """Return the last call as source, shortened."""
+        return self._words[0]
+
+    def answer_in_words(self) -> str:
+        """Return the last answer, shortened."""
+        return self._words[1]
+
+
+def prove(job: Mapping[str, Any], proxy: Proxy | Beside) -> dict[str, Any]:
+    """Run context, test and call; return what happened as plain data.
+
+    Keys: state ("passed", "failed", "gone", "unfit" or "untested"), sent, answered, and for a
+    failure: line, call, expected, got, reason.
+    """
+    scope: dict[str, Any] = {"__name__": "tests"}
+    sources = {"<context>": job["context"], "<test>": job["test"], "<call>": job["call"]}
+    state, failure = "passed", {}
+    try:
+        exec(compile(sources["<context>"], "<context>", "exec", dont_inherit=True), scope)
+        scope["candidate"] = scope[job["entry_point"]] = proxy.named(job["entry_point"])
+        exec(compile(sources["<test>"], "<test>", "exec", dont_inherit=True), scope)
+        if sources["<call>"]:
+            exec(compile(sources["<call>"], "<call>", "exec", dont_inherit=True), scope)
+    except CandidateGone:
+        state = "gone"
+        failure = {"call": proxy.call_in_words()}
+    except ArgumentUnfit as error:
+        state = "unfit"
+        failure = {"reason": str(error)}
+    except BaseException as error:  # noqa: BLE001 - any exception of a test is a failed test
+        state = "failed" if proxy.sent else "untested"
+        failure = _failure(error, sources, proxy)
+    else:
+        if not proxy.sent:
+            state = "untested"
+            failure = {"reason": f"the tests never called {job['entry_point']}"}
+    return {"state": state, "sent": proxy.sent, "answered": proxy.answered, **failure}
+
+
+def _failure(
+    error: BaseException, sources: Mapping[str, str], proxy: Proxy | Beside
+) -> dict[str, str]:
+    text = str(error)
+    reason = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    found = _deepest(error.__traceback__, sources)
+    failure = {
+        "reason": reason[:_SHORT],
+        "call": proxy.call_in_words(),
+        "got": proxy.answer_in_words(),
+        "line": "",
+        "expected": "",
+    }
+    if found is not None:
+        name, line, scope = found
+        lines = sources[name].splitlines()
+        if 0 < line <= len(lines):
+            failure["line"] = lines[line - 1].strip()[:_SHORT]
+        if isinstance(error, AssertionError):
+            failure["expected"] = _expected(sources[name], line, scope)
+    return failure
+
+
+def _deepest(
+    trace: TracebackType | None, sources: Mapping[str, str]
+) -> tuple[str, int, dict[str, Any]] | None:
+    found = None
+    while trace is not None:
+        frame = trace.tb_frame
+        if frame.f_code.co_filename in sources:
+            scope = {**frame.f_globals, **frame.f_locals}
+            found = (frame.f_code.co_filename, trace.tb_lineno, scope)
+        trace = trace.tb_next
+    return found
+
+
+def _expected(source: str, line: int, scope: dict[str, Any]) -> str:
+    """Return the right side of the failing `assert ... == ...`, where it calls nothing."""
+    for node in ast.walk(ast.parse(source)):
+        if not (isinstance(node, ast.Assert) and node.lineno <= line <= (node.end_lineno or 0)):
+            continue
+        test = node.test
+        if not (isinstance(test, ast.Compare) and isinstance(test.ops[0], ast.Eq)):
+            return ""
+        side = test.comparators[0]
+        if any(isinstance(part, ast.Call | ast.Await) for part in ast.walk(side)):
+            return ast.unparse(side)[:_SHORT]
+        code = compile(ast.Expression(side), "<expected>", "eval")
+        try:
+            return short(eval(code, scope))
+        except (NameError, LookupError, TypeError, ValueError, ArithmeticError, AttributeError):
+            return ast.unparse(side)[:_SHORT]
+    return ""
+
+
+def overwrite(old: Any, new: Any) -> None:
+    """Give the mutable parts of `old` the contents of `new`, keeping their identity.
+
+    Raises ValueError where the two have no common shape (they always have, unless the other box
+    lies).
+    """
+    if type(old) is not type(new):
+        raise ValueError("an argument came back as another type")
+    if isinstance(old, list):
+        if len(old) == len(new):
+            _overwrite_members(old, range(len(old)), new)
+        else:
+            old[:] = new
+    elif isinstance(old, dict):
+        if old.keys() == new.keys() and list(old) == list(new):
+            _overwrite_members(old, list(old), new)
+        else:
+            old.clear()
+            old.update(new)
+    elif isinstance(old, set):
+        old.clear()
+        old.update(new)
+    elif isinstance(old, bytearray):
+        old[:] = new
+    elif isinstance(old, tuple):
+        for before, after in zip(old, new, strict=True):
+            overwrite(before, after)
+    elif type(old).__module__ == "numpy" and old.shape:
+        old[...] = new
+
+
+def _overwrite_members(old: Any, keys: Sequence[Any] | range, new: Any) -> None:
+    for key in keys:
+        before, after = old[key], new[key]
+        if isinstance(before, list | dict | set | bytearray | tuple) and type(before) is type(
+            after
+        ):
+            if isinstance(before, tuple) and len(before) != len(after):
+                old[key] = after
+            else:
+                overwrite(before, after)
+        else:
+            old[key] = after
+
+
+def short(value: Any) -> str:
+    """Return a repr of at most 400 characters."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError, MemoryError) as error:  # an int of many digits
+        text = f"<{type(value).__name__}: {error}>"
+    return text if len(text) <= _SHORT else text[: _SHORT - 1] + "…"
+
+
+def warm_up() -> None:
+    """Run the failing path once, so that its imports are loaded."""
+    sources = {"<test>": "assert 1 == 2"}
+    try:
+        exec(compile(sources["<test>"], "<test>", "exec"), {})
+    except AssertionError as error:
+        _failure(error, sources, Beside(abs))

@@ -1,0 +1,277 @@
+"""What a run does once every layer is on: be a script, answer calls, or put a test to the proof.
+
+This code shares its process with the program under test, so nothing here is trusted by anybody
+outside: what it writes are claims, which the judge compares with answers that never came in here.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import marshal
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from types import CodeType, ModuleType
+from typing import Any, NoReturn
+
+from sandbox.inside import assertions, settings, wire
+from sandbox.inside.channel import Channel
+
+ANSWERS_FD, LINK_FD = 3, 4
+
+# The first letter of a line among the answers.
+RETURNED, RAISED, UNFIT = "r", "x", "u"
+COMPILE, NO_MEMORY, LOAD, TESTED = "C", "M", "L", "T"
+
+
+def read_job(fd: int) -> dict[str, Any]:
+    """Return what the supervisor sent for this run, and close the descriptor."""
+    size = os.fstat(fd).st_size
+    job: dict[str, Any] = marshal.loads(os.pread(fd, size, 0))
+    os.close(fd)
+    return job
+
+
+def be(mode: int, job: dict[str, Any]) -> NoReturn:
+    """Do the job and end the process."""
+    sys.path[0] = os.getcwd()
+    write_files(job.get("files", {}))
+    if mode == settings.SCRIPT:
+        _finish(_script(job))
+    if mode == settings.CALLS:
+        _finish(_calls(job))
+    if mode == settings.CANDIDATE:
+        _finish(_candidate(job))
+    if mode == settings.TESTS:
+        _finish(_tests(job))
+    _finish(_shared(job))
+
+
+def write_files(files: dict[str, bytes]) -> None:
+    """Lay the program's files into the current folder."""
+    for name, content in files.items():
+        folder = os.path.dirname(name)
+        if folder:
+            os.makedirs(folder, exist_ok=True)
+        with open(name, "wb") as file:
+            file.write(content)
+
+
+def say(letter: str, text: str = "") -> None:
+    """Add a line to the answers."""
+    line = f"{letter}{text}\n".encode("utf-8", "backslashreplace")
+    while line:
+        line = line[os.write(ANSWERS_FD, line) :]
+
+
+def _compiled(source: str, name: str) -> CodeType | None:
+    """Return the program's code; None after saying why there is none."""
+    path = os.path.join(os.getcwd(), name)
+    with open(path, "wb") as file:
+        file.write(source.encode("utf-8", "surrogateescape"))
+    try:
+        code: CodeType = compile(source, path, "exec", dont_inherit=True)
+        return code
+    except (SyntaxError, ValueError, OverflowError, RecursionError, MemoryError) as error:
+        sys.excepthook(type(error), error.with_traceback(None), None)
+        say(COMPILE, f"{type(error).__name__}: {error}".splitlines()[0])
+        return None
+
+
+def _module(name: str, code: CodeType) -> ModuleType:
+    module = ModuleType(name)
+    module.__file__ = code.co_filename
+    module.__dict__["__builtins__"] = sys.modules["builtins"]
+    sys.modules[name] = module
+    return module
+
+
+def _script(job: dict[str, Any]) -> int:
+    code = _compiled(job["source"], "main.py")
+    if code is None:
+        return 1
+    sys.argv = ["main.py", *job["argv"]]
+    main = _module("__main__", code)
+    try:
+        exec(code, main.__dict__)
+    except SystemExit as error:
+        return _exit_code(error)
+    except BaseException as error:  # noqa: BLE001 - as the interpreter does at the top
+        _show(error)
+        return 1
+    finally:
+        _await_threads()
+    return 0
+
+
+def _exit_code(error: SystemExit) -> int:
+    if error.code is None:
+        return 0
+    if isinstance(error.code, int):
+        return error.code & 0xFF
+    sys.stderr.write(f"{error.code}\n")
+    return 1
+
+
+def _show(error: BaseException) -> None:
+    """Print a traceback that begins in the program, and mark a lack of memory."""
+    if isinstance(error, MemoryError):
+        say(NO_MEMORY)
+    trace = error.__traceback__
+    while trace is not None and trace.tb_frame.f_code.co_filename == __file__:
+        trace = trace.tb_next
+    sys.excepthook(type(error), error.with_traceback(trace), trace)
+
+
+def _await_threads() -> None:
+    threading._shutdown()  # type: ignore[attr-defined]  # as the interpreter does at its end
+
+
+def _finish(code: int) -> NoReturn:
+    """End as the interpreter would, without taking its modules apart."""
+    try:
+        atexit._run_exitfuncs()
+        main = sys.modules.get("__main__")
+        if main is not None and threading.active_count() == 1:
+            main.__dict__.clear()  # finalizers of the program's own objects run
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:
+                stream.flush()
+    except SystemExit as error:
+        code = _exit_code(error)
+    except BaseException:  # noqa: BLE001 - the program replaced or closed its streams
+        code = code or 120
+    os._exit(code)
+
+
+def _loaded(job: dict[str, Any]) -> ModuleType | None:
+    """Return the program as a module; None after saying why it could not be loaded."""
+    code = _compiled(job["source"], "program.py")
+    if code is None:
+        return None
+    module = _module("program", code)
+    try:
+        exec(code, module.__dict__)
+    except BaseException as error:  # noqa: BLE001 - SystemExit at module level too
+        _show(error)
+        say(LOAD, _describe(error))
+        return None
+    return module
+
+
+def _describe(error: BaseException) -> str:
+    try:
+        text = str(error)[:300]
+    except BaseException:  # noqa: BLE001 - the program's own __str__
+        text = ""
+    name = type(error).__name__
+    return (f"{name}: {text}" if text else name).replace("\n", " ")
+
+
+def _found(module: ModuleType, entry_point: str) -> Callable[..., Any] | None:
+    first, *rest = entry_point.split(".")
+    value: Any = module.__dict__.get(first)
+    for name in rest:
+        value = getattr(value() if isinstance(value, type) else value, name, None)
+    if not callable(value):
+        say(LOAD, f"the program defines no function {entry_point}")
+        return None
+    found: Callable[..., Any] = value
+    return found
+
+
+def _calls(job: dict[str, Any]) -> int:
+    module = _loaded(job)
+    if module is None:
+        return 1
+    for text in job["calls"]:
+        function = _found(module, job["entry_point"])
+        if function is None:
+            return 1
+        args, kwargs = wire.decode(text)
+        letter, answer = answered(function, args, kwargs)
+        say(letter, answer)
+    _await_threads()
+    return 0
+
+
+def answered(function: Callable[..., Any], args: Any, kwargs: Any) -> tuple[str, str]:
+    """Call, and return the kind of answer and its text."""
+    try:
+        value = function(*args, **kwargs)
+    except BaseException as error:  # noqa: BLE001 - whatever the program raises is its answer
+        if isinstance(error, MemoryError):
+            say(NO_MEMORY)
+        return RAISED, _describe(error)
+    try:
+        return RETURNED, wire.encode(value)
+    except wire.WireError as error:
+        return UNFIT, str(error)
+    except (MemoryError, RecursionError) as error:
+        return UNFIT, f"the value could not be written down: {type(error).__name__}"
+
+
+_MUTABLE = frozenset({list, dict, set, bytearray, tuple})
+
+
+def _candidate(job: dict[str, Any]) -> int:
+    """Serve the test box's calls over the link until it hangs up."""
+    link = Channel(LINK_FD)
+    module = _loaded(job)
+    if module is None:
+        return 1
+    function = _found(module, job["entry_point"])
+    if function is None:
+        return 1
+    for request in _requests(link):
+        args, kwargs = wire.decode(request)
+        letter, answer = answered(function, args, kwargs)
+        after = ""
+        if letter == RETURNED and not _MUTABLE.isdisjoint(map(type, (*args, *kwargs.values()))):
+            try:
+                after = wire.encode((args, kwargs))
+            except wire.WireError:
+                letter, answer = UNFIT, "an argument was left holding what is not plain data"
+            if after == request:
+                after = ""
+        link.send(f"{letter}{len(answer)} {answer}{after}")
+    return 0
+
+
+def _requests(link: Channel) -> Iterator[str]:
+    while (request := link.receive()) is not None:
+        yield request
+
+
+def _tests(job: dict[str, Any]) -> int:
+    say(TESTED, json.dumps(assertions.prove(job, assertions.Proxy(Channel(LINK_FD)))))
+    return 0
+
+
+def _shared(job: dict[str, Any]) -> int:
+    """Program and tests in one process. The nonce comes only after the program was loaded."""
+    link = Channel(LINK_FD)
+    module = _loaded(job)
+    if module is None:
+        return 1
+    function = _found(module, job["entry_point"])
+    if function is None:
+        return 1
+    link.send("loaded")
+    nonce = link.receive()
+    result = assertions.prove(job, assertions.Beside(function))
+    link.send(json.dumps({**result, "nonce": nonce}))
+    return 0
+
+
+def warm_up() -> None:
+    """Run the common paths once, so that no run pays for what they load."""
+    code = compile("def f(x):\n    return [x, (1.5, 'a')]\n", "warm", "exec")
+    scope: dict[str, Any] = {}
+    exec(code, scope)
+    wire.decode(wire.encode([scope["f"](3), {"k": {1, 2}}, b"x"]))
+    json.loads(json.dumps({"a": [1, None, "b"]}))
+    marshal.loads(marshal.dumps({"source": "", "calls": ()}))
+    assertions.warm_up()

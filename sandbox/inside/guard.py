@@ -1,0 +1,93 @@
+"""The first process of a slot: it makes the namespaces, starts the zygote, and outlives it.
+
+It watches the supervisor through a pidfd, so that however the supervisor dies (SIGKILL too) the
+zygote, its PID namespace and all that runs in there die with it, and the slot's cgroups go.
+Started as `python -c BOOTSTRAP FOLDER N` with the control socket as descriptor N.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import socket
+import sys
+import time
+from pathlib import Path
+
+from sandbox.inside import kernel, zygote
+from sandbox.inside.settings import Settings
+
+INSIDE_UID = 1000  # what an unprivileged user is called inside its own user namespace
+_SLOT = (
+    kernel.CLONE_NEWPID
+    | kernel.CLONE_NEWNS
+    | kernel.CLONE_NEWIPC
+    | kernel.CLONE_NEWUTS
+    | kernel.CLONE_NEWNET
+)
+
+
+def main() -> None:
+    """Start a zygote as the settings on the control socket say, and stay until it has ended."""
+    control = socket.socket(fileno=int(sys.argv[2]))
+    settings = Settings.from_bytes(control.recv(1 << 16))
+    try:
+        supervisor = os.pidfd_open(settings.supervisor_pid)
+    except ProcessLookupError:
+        return
+    try:
+        inner = _separate(settings)
+        # PyOS forks run no handlers of ours here, and this process has one thread.
+        child = os.fork()
+        if child == 0:
+            os.close(supervisor)
+            zygote.main(control, settings, uid=inner)
+            os._exit(0)
+    except OSError as error:
+        control.send(f"{error.strerror or error} ({os.strerror(error.errno or 0)})".encode())
+        os._exit(1)
+    control.close()
+    _watch(supervisor, child)
+    _remove(settings.cgroup_folders)
+    os._exit(0)
+
+
+def _separate(settings: Settings) -> int:
+    """Enter the slot's namespaces; return the uid that programs will have inside."""
+    if settings.kind != "namespace":
+        return os.getuid() if settings.uid is None else settings.uid
+    if settings.uid is not None:
+        kernel.unshare(_SLOT)
+        return settings.uid
+    uid, gid = os.getuid(), os.getgid()
+    kernel.unshare(kernel.CLONE_NEWUSER | _SLOT)
+    Path("/proc/self/setgroups").write_text("deny")
+    Path("/proc/self/uid_map").write_text(f"{INSIDE_UID} {uid} 1")
+    Path("/proc/self/gid_map").write_text(f"{INSIDE_UID} {gid} 1")
+    return INSIDE_UID
+
+
+def _watch(supervisor: int, child: int) -> None:
+    zygote_fd = os.pidfd_open(child)
+    poll = select.poll()
+    poll.register(supervisor, select.POLLIN)
+    poll.register(zygote_fd, select.POLLIN)
+    ready = [fd for fd, _ in poll.poll()]
+    if zygote_fd not in ready:
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(zygote_fd, signal.SIGKILL)
+    os.waitpid(child, 0)
+
+
+def _remove(folders: tuple[str, ...]) -> None:
+    for folder in folders:
+        for _ in range(50):  # the kernel counts a dead process for a moment longer
+            try:
+                os.rmdir(folder)
+                break
+            except FileNotFoundError:
+                break
+            except OSError:
+                time.sleep(0.02)

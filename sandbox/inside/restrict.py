@@ -1,0 +1,107 @@
+"""The restricted box: Landlock and rlimits where the kernel refuses namespaces.
+
+Holds: files (only the toolchain can be read, only the work folder written), TCP (Landlock 4),
+signals and abstract sockets of others (Landlock 6), and with the seccomp filter every layer that
+is made of system calls.
+Does not hold: memory summed over processes (a watchdog looks every 50 ms), disk used in the work
+folder (each file is capped, their number is not), the host's name and its list of processes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import struct
+import time
+from pathlib import Path
+
+from sandbox.inside import kernel, watch
+from sandbox.inside.settings import Settings
+
+# Landlock access rights, include/uapi/linux/landlock.h
+_EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR = 1, 2, 4, 8
+_ALL_V1 = (1 << 13) - 1
+_REFER, _TRUNCATE, _IOCTL_DEV = 1 << 13, 1 << 14, 1 << 15
+_NET_BIND, _NET_CONNECT = 1, 2
+_SCOPE_ABSTRACT, _SCOPE_SIGNAL = 1, 2
+_READ = _EXECUTE | _READ_FILE | _READ_DIR
+_DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
+
+
+class Landlock:
+    """A ruleset made once in the zygote and enforced in each run."""
+
+    def __init__(self, told: Settings) -> None:
+        version = kernel.landlock_version()
+        if not version:
+            raise OSError(95, "Landlock is not offered by this kernel")
+        handled = _ALL_V1
+        handled |= _REFER if version >= 2 else 0
+        handled |= _TRUNCATE if version >= 3 else 0
+        handled |= _IOCTL_DEV if version >= 5 else 0
+        network = _NET_BIND | _NET_CONNECT if version >= 4 else 0
+        scoped = _SCOPE_ABSTRACT | _SCOPE_SIGNAL if version >= 6 else 0
+        attributes = struct.pack("QQQ", handled, network, scoped)
+        self._ruleset = kernel.landlock_ruleset(attributes[: 24 if version >= 6 else 16])
+        for tree in told.trees:
+            self._allow(tree, _READ)
+        for package in told.packages:
+            self._allow(package, _READ if Path(package).is_dir() else _READ_FILE)
+        for device in _DEVICES:
+            self._allow(device, _READ_FILE | _WRITE_FILE)
+        for path in ("/etc/ld.so.cache", "/proc/self"):
+            self._allow(path, _READ_FILE | (_READ_DIR if path != "/etc/ld.so.cache" else 0))
+        self._allow(told.work, handled)
+
+    def _allow(self, path: str, access: int) -> None:
+        try:
+            folder = os.open(path, os.O_PATH | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return
+        try:
+            kernel.landlock_allow(self._ruleset, folder, access)
+        finally:
+            os.close(folder)
+
+    def enforce(self) -> None:
+        """Restrict this process for ever. Needs no_new_privs."""
+        kernel.landlock_enforce(self._ruleset)
+
+
+def enter_work_place(work: str) -> None:
+    """Go to the run's folders; `work` is empty and ours."""
+    for name in ("work", "tmp", "shm"):
+        os.mkdir(f"{work}/{name}", 0o700)
+    os.chdir(f"{work}/work")
+
+
+def kill_descendants() -> None:
+    """Kill and reap every process a run left behind, until none is there.
+
+    Orphans come to the zygote, which is their subreaper; a fork bomb is outrun by stopping all of
+    it before killing it.
+    """
+    me = os.getpid()
+    while True:
+        left = [int(pid) for pid in watch.descendants(me)]
+        if not left:
+            break
+        for number in (signal.SIGSTOP, signal.SIGKILL):
+            for pid in left:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, number)
+        with contextlib.suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+        time.sleep(0.001)
+
+
+def empty_work_place(work: str) -> None:
+    """Remove what a run left in its folders, following no link."""
+    for entry in os.scandir(work):
+        if entry.is_dir(follow_symlinks=False):
+            shutil.rmtree(entry.path)
+        else:
+            os.unlink(entry.path)

@@ -1,0 +1,69 @@
+"""What a zygote is told when it starts, and the fixed-size messages it then exchanges."""
+
+from __future__ import annotations
+
+import json
+import struct
+from dataclasses import asdict, dataclass
+
+WORK = "/box/work"
+
+# A request: mode, flags, cpu_s, wall_s, memory, address space, disk bytes, output bytes, processes.
+# The descriptors ride along: payload, stdout, stderr, answers, then what the flags name.
+REQUEST = struct.Struct("<BBddQQQQI")
+# A reply: stage reached, errno, wait status, reason, CPU us, wall us, largest RSS in KiB, sum of
+# RSS in KiB as the watchdog saw it.
+REPLY = struct.Struct("<BiiBQQQQ")
+
+HAS_STDIN, HAS_LINK, HAS_COLLECT = 1, 2, 4
+
+SCRIPT, CALLS, CANDIDATE, TESTS, SHARED = range(5)
+
+READY = b"ready"
+STAGE_DONE = 255
+
+# Why the watchdog ended a run.
+NO_REASON, CPU, WALL, OUTPUT, MEMORY = range(5)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """One zygote's surroundings, decided by the supervisor.
+
+    kind: "namespace", "restricted" or "unsafe".
+    supervisor_pid: the process whose death ends everything.
+    uid: the user that programs become (root only), or None to stay who we are.
+    trees: host folders seen read-only at the same paths; hidden: folders beneath them shown empty.
+    packages: files and folders of `hidden` places shown all the same (numpy).
+    links: symbolic links of the host's root that the box has too (/lib -> usr/lib).
+    sys_path: what Python finds its modules on. preimport: modules loaded once, before any fork.
+    cgroup_joins: files that a run writes "0" to, to be counted. cgroup_folders: removed at the end.
+    work: the restricted box's work folder on the host.
+    """
+
+    kind: str
+    supervisor_pid: int
+    uid: int | None
+    trees: tuple[str, ...]
+    hidden: tuple[str, ...]
+    packages: tuple[str, ...]
+    links: tuple[tuple[str, str], ...]
+    sys_path: tuple[str, ...]
+    preimport: tuple[str, ...]
+    cgroup_joins: tuple[str, ...] = ()
+    cgroup_folders: tuple[str, ...] = ()
+    counts_memory: bool = False
+    work: str = ""
+
+    def to_bytes(self) -> bytes:
+        """Return the message that starts a zygote."""
+        return json.dumps(asdict(self)).encode()
+
+    @classmethod
+    def from_bytes(cls, raw: bytes) -> Settings:
+        """Return the settings that `to_bytes` wrote."""
+        data = json.loads(raw)
+        for name, value in data.items():
+            if isinstance(value, list):
+                data[name] = tuple(tuple(x) if isinstance(x, list) else x for x in value)
+        return cls(**data)

@@ -1,0 +1,191 @@
+"""The seccomp filter of every box: a program in classic BPF, searched as a binary tree.
+
+Stops: sockets other than AF_UNIX (AF_VSOCK reaches the host from every namespace), new namespaces,
+mounts, io_uring, bpf, ptrace, keyrings, kernel modules, clocks, and calls younger than this table.
+Does not stop: bugs in the calls that it lets through. It is one layer of several.
+
+What honest runtimes probe at start is answered with an error they know how to take (ENOSYS, EPERM,
+EAFNOSUPPORT). What no judged program has a use for ends the process: the verdict FORBIDDEN.
+"""
+
+from __future__ import annotations
+
+import platform
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+_ALLOW = 0x7FFF0000
+_KILL = 0x80000000
+_ERRNO = 0x00050000
+_EPERM, _ENOSYS, _EAFNOSUPPORT = 1, 38, 97
+
+_LD_ABS, _JEQ, _JGE, _JSET, _RET = 0x20, 0x15, 0x35, 0x45, 0x06
+_NR, _ARCH, _ARG0, _ARG1 = 0, 4, 16, 24
+_AF_UNIX = 1
+_TIOCSTI, _TIOCLINUX = 0x5412, 0x541C
+# CLONE_NEWNS NEWCGROUP NEWUTS NEWIPC NEWUSER NEWPID NEWNET
+_NEW_NAMESPACES = 0x7E020000
+
+# name: (x86_64, aarch64); None where the processor has no such call.
+_KILLED = {
+    "mount": (165, 40),
+    "umount2": (166, 39),
+    "pivot_root": (155, 41),
+    "open_tree": (428, 428),
+    "move_mount": (429, 429),
+    "fsopen": (430, 430),
+    "fsconfig": (431, 431),
+    "fsmount": (432, 432),
+    "fspick": (433, 433),
+    "mount_setattr": (442, 442),
+    "setns": (308, 268),
+    "bpf": (321, 280),
+    "keyctl": (250, 219),
+    "add_key": (248, 217),
+    "request_key": (249, 218),
+    "process_vm_readv": (310, 270),
+    "process_vm_writev": (311, 271),
+    "pidfd_getfd": (438, 438),
+    "kcmp": (312, 272),
+    "init_module": (175, 105),
+    "finit_module": (313, 273),
+    "delete_module": (176, 106),
+    "create_module": (174, None),
+    "kexec_load": (246, 104),
+    "kexec_file_load": (320, 294),
+    "reboot": (169, 142),
+    "swapon": (167, 224),
+    "swapoff": (168, 225),
+    "settimeofday": (164, 170),
+    "clock_settime": (227, 112),
+    "acct": (163, 89),
+    "quotactl": (179, 60),
+    "quotactl_fd": (443, 443),
+    "iopl": (172, None),
+    "ioperm": (173, None),
+    "syslog": (103, 116),
+    "fanotify_init": (300, 262),
+    "open_by_handle_at": (304, 265),
+    "lookup_dcookie": (212, 18),
+    "nfsservctl": (180, 42),
+    "uselib": (134, None),
+    "_sysctl": (156, None),
+    "vhangup": (153, 58),
+    "sethostname": (170, 161),
+    "setdomainname": (171, 162),
+}
+_REFUSED = {  # EPERM: sanitizers, JVMs and profilers ask, and live without
+    "ptrace": (101, 117),
+    "perf_event_open": (298, 241),
+    "userfaultfd": (323, 282),
+    "unshare": (272, 97),
+    "chroot": (161, 51),
+    "modify_ldt": (154, None),
+    "adjtimex": (159, 171),
+    "clock_adjtime": (305, 266),
+    "name_to_handle_at": (303, 264),
+    "memfd_secret": (447, 447),
+    "shmget": (29, 194),  # System V segments outlive their process and no rlimit counts them
+}
+_ABSENT = {  # ENOSYS: libc and libuv then take the older way
+    "clone3": (435, 435),
+    "io_uring_setup": (425, 425),
+    "io_uring_enter": (426, 426),
+    "io_uring_register": (427, 427),
+}
+_SOCKETS = {"socket": (41, 198), "socketpair": (53, 199)}
+_CLONE = (56, 220)
+_IOCTL = (16, 29)
+_MEMFD_CREATE = (319, 279)
+_FIRST_UNKNOWN = 467  # open_tree_attr, Linux 6.15; what is younger was not looked at
+_AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
+_X32_BIT = 0x40000000
+
+
+@dataclass(frozen=True, slots=True)
+class _Interval:
+    start: int
+    body: tuple[bytes, ...]
+
+
+def _ins(code: int, k: int, jt: int = 0, jf: int = 0) -> bytes:
+    return struct.pack("HBBI", code, jt, jf, k)
+
+
+def _ret(action: int) -> bytes:
+    return _ins(_RET, action)
+
+
+def build(*, memfd: bool) -> bytes:
+    """Return the filter for this processor, 8 bytes an instruction.
+
+    memfd: whether memfd_create is let through; without a memory cgroup its pages are counted
+    nowhere, so there it is absent.
+    """
+    machine = platform.machine()
+    column = list(_AUDIT_ARCH).index(machine)
+    allow = (_ret(_ALLOW),)
+    bodies: dict[int, tuple[bytes, ...]] = {}
+
+    def put(calls: Mapping[str, tuple[int | None, int | None]], body: tuple[bytes, ...]) -> None:
+        for numbers in calls.values():
+            number = numbers[column]
+            if number is not None:
+                bodies[number] = body
+
+    put(_KILLED, (_ret(_KILL),))
+    put(_REFUSED, (_ret(_ERRNO | _EPERM),))
+    put(_ABSENT, (_ret(_ERRNO | _ENOSYS),))
+    put(
+        _SOCKETS,
+        (
+            _ins(_LD_ABS, _ARG0),
+            _ins(_JEQ, _AF_UNIX, 0, 1),
+            _ret(_ALLOW),
+            _ret(_ERRNO | _EAFNOSUPPORT),
+        ),
+    )
+    bodies[_CLONE[column]] = (
+        _ins(_LD_ABS, _ARG0),
+        _ins(_JSET, _NEW_NAMESPACES, 0, 1),
+        _ret(_ERRNO | _EPERM),
+        _ret(_ALLOW),
+    )
+    bodies[_IOCTL[column]] = (
+        _ins(_LD_ABS, _ARG1),
+        _ins(_JEQ, _TIOCSTI, 1, 0),
+        _ins(_JEQ, _TIOCLINUX, 0, 1),
+        _ret(_ERRNO | _EPERM),
+        _ret(_ALLOW),
+    )
+    if not memfd:
+        bodies[_MEMFD_CREATE[column]] = (_ret(_ERRNO | _ENOSYS),)
+
+    intervals = [_Interval(0, allow)]
+    for number in sorted(bodies):
+        if intervals[-1].start == number:
+            intervals.pop()
+        intervals.append(_Interval(number, bodies[number]))
+        intervals.append(_Interval(number + 1, allow))
+    intervals.append(_Interval(_FIRST_UNKNOWN, (_ret(_ERRNO | _ENOSYS),)))
+    intervals.append(_Interval(_X32_BIT, (_ret(_KILL),)))
+
+    head = [
+        _ins(_LD_ABS, _ARCH),
+        _ins(_JEQ, _AUDIT_ARCH[machine], 1, 0),
+        _ret(_KILL),
+        _ins(_LD_ABS, _NR),
+    ]
+    return b"".join(head + _tree(intervals))
+
+
+def _tree(intervals: list[_Interval]) -> list[bytes]:
+    if len(intervals) == 1:
+        return list(intervals[0].body)
+    middle = len(intervals) // 2
+    low, high = _tree(intervals[:middle]), _tree(intervals[middle:])
+    if len(low) > 255:
+        # A conditional jump spans 255 instructions at most; the tree has about 250 in all.
+        raise OverflowError("the filter's tree is too wide for one jump")
+    return [_ins(_JGE, intervals[middle].start, len(low), 0), *low, *high]

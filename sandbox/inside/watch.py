@@ -1,0 +1,111 @@
+"""The zygote's watchdog over one run: CPU time, wall time, output size, and memory without cgroups.
+
+CPU time is summed over every process of the run, so spreading work over children gains nothing.
+A run shorter than the first tick costs no more than one poll(2).
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import time
+
+from sandbox.inside import settings
+from sandbox.inside.settings import Settings
+
+_FIRST_TICK_S = 0.05
+_TICK_S = 0.05
+_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+_PAGE_KB = os.sysconf("SC_PAGE_SIZE") // 1024
+
+
+class Watcher:
+    """Waits for one child of the zygote and says why it had to be ended, if it had."""
+
+    def __init__(
+        self,
+        told: Settings,
+        request: tuple[int, ...],
+        fds: list[int],
+        child: int,
+        sleeper: int,
+    ) -> None:
+        _, _, self._cpu_s, self._wall_s, self._memory, _, _, self._output, _ = request
+        self._outputs = fds[1:3]
+        self._child = child
+        self._weighs = not told.counts_memory
+        # In our own PID namespace we are 1; the sleeper's memory is ours.
+        self._not_the_run = ("1", str(sleeper)) if told.kind == "namespace" else ()
+        self.largest_sum_kb = 0
+
+    def wait(self, poll: select.poll, control: int, began: float) -> int:
+        """Return when the child has ended (NO_REASON), or must be ended (the reason)."""
+        fd = os.pidfd_open(self._child)
+        poll.register(fd, select.POLLIN)
+        try:
+            tick_s = min(_FIRST_TICK_S, self._cpu_s / (os.cpu_count() or 1))
+            while True:
+                left_s = began + self._wall_s - time.monotonic()
+                ready = poll.poll(max(0.0, min(tick_s, left_s)) * 1000)
+                for number, _ in ready:
+                    if number == control:
+                        os._exit(0)  # the supervisor hung up; our PID namespace ends with us
+                if ready:
+                    return settings.NO_REASON
+                reason = self._judge(left_s)
+                if reason:
+                    return reason
+                tick_s = _TICK_S
+        finally:
+            poll.unregister(fd)
+            os.close(fd)
+
+    def _judge(self, left_s: float) -> int:
+        cpu_s, sum_kb = self._usage()
+        self.largest_sum_kb = max(self.largest_sum_kb, sum_kb)
+        if cpu_s >= self._cpu_s:
+            return settings.CPU
+        if any(os.fstat(fd).st_size > self._output for fd in self._outputs):
+            return settings.OUTPUT
+        if self._weighs and sum_kb * 1024 > self._memory:
+            return settings.MEMORY
+        return settings.WALL if left_s <= 0 else settings.NO_REASON
+
+    def _usage(self) -> tuple[float, int]:
+        """Return the CPU seconds and the RSS in KiB of every process of the run, dead ones too."""
+        cpu_ticks = pages = 0
+        for name in self._processes():
+            try:
+                with open(f"/proc/{name}/stat", "rb") as file:
+                    fields = file.read().rpartition(b")")[2].split()
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            cpu_ticks += sum(map(int, fields[11:15]))
+            pages += int(fields[21])
+        return cpu_ticks / _TICKS_PER_S, pages * _PAGE_KB
+
+    def _processes(self) -> list[str]:
+        if self._not_the_run:
+            return [n for n in os.listdir("/proc") if n.isdigit() and n not in self._not_the_run]
+        return descendants(os.getpid())
+
+
+def descendants(root: int) -> list[str]:
+    """Return the pids of all processes below `root`, by the host's /proc."""
+    children: dict[str, list[str]] = {}
+    for name in os.listdir("/proc"):
+        if not name.isdigit():
+            continue
+        try:
+            with open(f"/proc/{name}/stat", "rb") as file:
+                parent = file.read().rpartition(b")")[2].split()[1].decode()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        children.setdefault(parent, []).append(name)
+    found: list[str] = []
+    queue = [str(root)]
+    while queue:
+        below = children.get(queue.pop(), [])
+        found += below
+        queue += below
+    return found

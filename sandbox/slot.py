@@ -1,0 +1,396 @@
+"""The supervisor's side of one zygote: start it, send it runs, read what they did.
+
+A slot runs one program at a time and belongs to one thread at a time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import logging
+import marshal
+import os
+import shutil
+import signal
+import socket
+import stat
+import struct
+import subprocess
+import tempfile
+import threading
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sandbox import cgroup, toolchain
+from sandbox.errors import SandboxBroken, SandboxUnavailable
+from sandbox.inside import kernel, restrict, settings
+from sandbox.inside.settings import REPLY, REQUEST, STAGE_DONE, Settings
+from sandbox.outcome import Kind, Outcome
+from sandbox.program import Limits, Program
+
+log = logging.getLogger(__name__)
+
+_MIB = 1 << 20
+_BOOTSTRAP = (
+    "import sys, types;"
+    "p = types.ModuleType('sandbox'); p.__path__ = [sys.argv[1]]; sys.modules['sandbox'] = p;"
+    "from sandbox.inside.guard import main; main()"
+)
+_START_S = 60.0
+_GRACE_S = 30.0
+_STAGES = (
+    "starting", "joining the cgroup", "mounting the work folder", "arranging descriptors",
+    "setting limits", "changing the user", "making the work folder", "restricting privileges",
+    "installing the system call filter",
+)  # fmt: skip
+_UID_BASE = 1_000_000_000
+_UIDS_PER_PROCESS = 2_000
+_numbers = itertools.count()
+_free_numbers: list[int] = []
+_numbers_lock = threading.Lock()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ran:
+    """One run as the slot reports it: the outcome, and what the driver wrote of answers."""
+
+    outcome: Outcome
+    answers: tuple[str, ...]
+
+
+class Slot:
+    """One zygote of a kind of box, restarted when it dies."""
+
+    def __init__(self, kind: str, packages: tuple[str, ...] = ("numpy",)) -> None:
+        self.kind = kind
+        self._packages = packages
+        with _numbers_lock:
+            self._number = _free_numbers.pop() if _free_numbers else next(_numbers)
+        self._guard: subprocess.Popen[bytes] | None = None
+        self._control: socket.socket | None = None
+        self._group: cgroup.Group | None = None
+        self._work = ""
+        self._fds: list[int] = []
+        self._limits = Limits()
+        self._timeout_s = 0.0
+        self._collector: socket.socket | None = None
+        self._start()
+
+    @property
+    def counts_memory(self) -> bool:
+        """Whether a cgroup measures and bounds memory."""
+        return self._group is not None
+
+    @property
+    def cgroup_version(self) -> int:
+        """1 or 2, and 0 without a cgroup."""
+        return self._group.version if self._group else 0
+
+    @property
+    def pid(self) -> int:
+        """The pid of the slot's guard process."""
+        return self._guard.pid if self._guard else 0
+
+    def _start(self) -> None:
+        if not kernel.machine_is_known() and self.kind != "unsafe":
+            raise SandboxUnavailable("the system call tables know x86_64 and aarch64 only")
+        if self.kind == "namespace":
+            self._group = cgroup.open_group(f"seedcoder-{os.getpid()}-{self._number}")
+        told = self._settings()
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        chain = toolchain.find(self._packages)
+        home = settings.WORK if self.kind == "namespace" else f"{self._work}/work"
+        scratch = "/box/tmp" if self.kind == "namespace" else f"{self._work}/tmp"
+        self._guard = subprocess.Popen(
+            [
+                chain.interpreter, "-S", "-s", "-P", "-X", "utf8", "-c", _BOOTSTRAP,
+                str(Path(__file__).parent), str(theirs.fileno()),
+            ],
+            pass_fds=(theirs.fileno(),),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env={**chain.environment, "HOME": home, "TMPDIR": scratch},
+            cwd="/",
+            start_new_session=True,
+        )  # fmt: skip
+        theirs.close()
+        self._control = ours
+        ours.settimeout(_START_S)
+        try:
+            ours.send(told.to_bytes())
+            answer = ours.recv(4096)
+        except OSError as error:
+            answer = str(error).encode()
+        if answer != settings.READY:
+            self._stop()
+            why = answer.decode(errors="replace") or "its process ended at once"
+            raise SandboxUnavailable(f"the {self.kind} box does not start: {why}")
+        ours.settimeout(None)
+        self._timeout_s = 0.0
+
+    def _settings(self) -> Settings:
+        chain = toolchain.find(self._packages)
+        uid = self._uid() if os.geteuid() == 0 and self.kind != "unsafe" else None
+        if self.kind != "namespace":
+            self._work = tempfile.mkdtemp(prefix="seedcoder-box-")
+            if uid is not None:
+                os.chown(self._work, uid, uid)
+        return Settings(
+            kind=self.kind,
+            supervisor_pid=os.getpid(),
+            uid=uid,
+            trees=chain.trees,
+            hidden=chain.hidden,
+            packages=chain.packages,
+            links=chain.links,
+            sys_path=chain.sys_path,
+            preimport=toolchain.PREIMPORT,
+            cgroup_joins=self._group.joins if self._group else (),
+            cgroup_folders=self._group.folders if self._group else (),
+            counts_memory=self._group is not None,
+            work=self._work,
+        )
+
+    def _uid(self) -> int:
+        """Return a user nobody else has: process limits are counted per user."""
+        uid = _UID_BASE + (os.getpid() % 500_000) * _UIDS_PER_PROCESS + self._number
+        for line in Path("/proc/self/uid_map").read_text().splitlines():
+            inside, _, count = map(int, line.split())
+            if inside <= uid < inside + count:
+                return uid
+        return 60_000 + self._number  # a container's map ends at 65,535
+
+    def begin(
+        self,
+        mode: int,
+        job: Mapping[str, Any],
+        limits: Limits,
+        *,
+        stdin: bytes = b"",
+        link: int = -1,
+        collect: bool = False,
+    ) -> None:
+        """Send a run to the zygote. `link` is given away: the caller closes its own copy."""
+        if self._control is None:
+            self._start()
+        assert self._control is not None
+        if self._group is not None:
+            self._group.prepare(limits)
+        payload = os.memfd_create("job", os.MFD_CLOEXEC)
+        os.write(payload, marshal.dumps(dict(job)))
+        self._fds = [payload]
+        for name in ("stdout", "stderr", "answers"):
+            self._fds.append(os.memfd_create(name, os.MFD_CLOEXEC))
+        flags, riding = 0, list(self._fds)
+        if stdin:
+            flags |= settings.HAS_STDIN
+            fd = os.memfd_create("stdin", os.MFD_CLOEXEC)
+            _write_all(fd, stdin)
+            os.lseek(fd, 0, os.SEEK_SET)
+            self._fds.append(fd)
+            riding.append(fd)
+        if link >= 0:
+            flags |= settings.HAS_LINK
+            riding.append(link)
+        theirs: socket.socket | None = None
+        if collect:
+            flags |= settings.HAS_COLLECT
+            self._collector, theirs = socket.socketpair()
+            riding.append(theirs.fileno())
+        self._limits = limits
+        memory = limits.memory_mb * _MIB
+        # Room above the memory limit for what is reserved and never touched (numpy, threads).
+        address = max(4 * memory, memory + 4096 * _MIB)
+        request = REQUEST.pack(
+            mode, flags, limits.cpu_s, limits.wall_s, memory, address,
+            limits.disk_mb * _MIB, limits.output_kb * 1024, limits.processes,
+        )  # fmt: skip
+        self._await_at_most(limits.wall_s + _GRACE_S)
+        try:
+            socket.send_fds(self._control, [request], riding)
+        except OSError as error:
+            self._forget_run()
+            self._stop()
+            raise SandboxBroken(f"the zygote was gone before the run: {error}") from None
+        finally:
+            if theirs is not None:
+                theirs.close()
+
+    def _await_at_most(self, seconds: float) -> None:
+        assert self._control is not None
+        if seconds != self._timeout_s:
+            whole = int(seconds)
+            self._control.setsockopt(
+                socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", whole, 0)
+            )
+            self._timeout_s = seconds
+
+    def finish(self, collect: Iterable[str] = ()) -> Ran:
+        """Wait for the run's end. Raises SandboxBroken when the zygote died or the box failed."""
+        assert self._control is not None
+        try:
+            raw = self._control.recv(REPLY.size)
+        except OSError as error:
+            raw, why = b"", f"it did not answer in time ({error})"
+        else:
+            why = "it died"
+        if len(raw) != REPLY.size:
+            self._forget_run()
+            self._stop()
+            raise SandboxBroken(f"the zygote of this run was lost: {why}")
+        try:
+            return self._read(REPLY.unpack(raw), tuple(collect))
+        finally:
+            self._forget_run()
+            if self._work:
+                restrict.empty_work_place(self._work)
+
+    def _read(self, reply: tuple[int, ...], collect: tuple[str, ...]) -> Ran:
+        stage, number, status, reason, cpu_us, wall_us, largest_kb, sum_kb = reply
+        out_of_memory = self._group is not None and self._group.out_of_memory()
+        if stage != STAGE_DONE and not out_of_memory:
+            raise SandboxBroken(
+                f"the box failed while {_STAGES[min(stage, len(_STAGES) - 1)]}: "
+                f"{os.strerror(number) if number else f'wait status {status}'}"
+            )
+        limit = self._limits.output_kb * 1024
+        stdout, more_out = _text(self._fds[1], limit)
+        stderr, more_err = _text(self._fds[2], limit)
+        raw, _ = _text(self._fds[3], self._limits.disk_mb * _MIB)
+        answers = tuple(raw.split("\n")[:-1]) if raw else ()
+        code = os.waitstatus_to_exitcode(status)
+        kind = _kind(
+            code, reason, answers, out_of_memory=out_of_memory, too_much=more_out or more_err
+        )
+        if kind is Kind.CRASHED and code == -signal.SIGKILL and cpu_us >= self._limits.cpu_s * 1e6:
+            kind = Kind.TIMEOUT
+        peak_mb = self._group.peak_mb() if self._group else 0.0
+        files = self._collect(collect) if collect else {}
+        outcome = Outcome(
+            kind=kind,
+            exit_code=code if code >= 0 else None,
+            signal=-code if code < 0 else None,
+            stdout=stdout,
+            stderr=stderr,
+            truncated=more_out or more_err,
+            cpu_s=cpu_us / 1e6,
+            wall_s=wall_us / 1e6,
+            peak_mb=round(peak_mb or max(largest_kb, sum_kb) / 1024, 3),
+            files=files,
+        )
+        return Ran(outcome=outcome, answers=answers)
+
+    def _collect(self, names: tuple[str, ...]) -> dict[str, bytes]:
+        """Read regular files of the dead run's work folder, whatever it put there instead."""
+        if self._collector is None:
+            return {}
+        self._collector.setblocking(False)
+        try:
+            _, fds, _, _ = socket.recv_fds(self._collector, 1, 1)
+        except BlockingIOError:
+            return {}
+        found: dict[str, bytes] = {}
+        for name in names:
+            try:
+                fd = kernel.open_beneath(fds[0], f"work/{name}")
+            except OSError:
+                continue
+            try:
+                if stat.S_ISREG(os.fstat(fd).st_mode):
+                    found[name] = os.pread(fd, self._limits.disk_mb * _MIB, 0)
+            finally:
+                os.close(fd)
+        for fd in fds:
+            os.close(fd)
+        return found
+
+    def run(self, program: Program, limits: Limits, collect: tuple[str, ...] = ()) -> Outcome:
+        """Run a program as a script."""
+        self.begin(
+            settings.SCRIPT,
+            {
+                "source": program.source,
+                "argv": tuple(program.argv),
+                "files": dict(program.files),
+            },
+            limits,
+            stdin=program.stdin.encode("utf-8", "surrogateescape"),
+            collect=bool(collect),
+        )
+        return self.finish(collect).outcome
+
+    def _forget_run(self) -> None:
+        for fd in self._fds:
+            os.close(fd)
+        self._fds = []
+        if self._collector is not None:
+            self._collector.close()
+            self._collector = None
+
+    def _stop(self) -> None:
+        """End the zygote and all in it; the next run starts a new one."""
+        if self._control is not None:
+            self._control.close()
+            self._control = None
+        guard, self._guard = self._guard, None
+        if guard is not None:
+            try:
+                guard.wait(timeout=5)
+            except subprocess.TimeoutExpired:
+                log.warning("a guard did not end by itself pid=%d", guard.pid)
+                guard.kill()
+                guard.wait()
+        if self._group is not None:
+            self._group.close()
+            self._group = None
+        if self._work:
+            shutil.rmtree(self._work, ignore_errors=True)
+            self._work = ""
+
+    def close(self) -> None:
+        """End the slot for good."""
+        if self._number < 0:
+            return
+        with contextlib.suppress(OSError):
+            self._forget_run()
+        self._stop()
+        with _numbers_lock:
+            _free_numbers.append(self._number)
+        self._number = -1
+
+
+def _kind(
+    code: int, reason: int, answers: tuple[str, ...], *, out_of_memory: bool, too_much: bool
+) -> Kind:
+    if out_of_memory or reason == settings.MEMORY:
+        return Kind.MEMORY
+    if reason in (settings.CPU, settings.WALL) or code == -signal.SIGXCPU:
+        return Kind.TIMEOUT
+    if reason == settings.OUTPUT or too_much or code == -signal.SIGXFSZ:
+        return Kind.OUTPUT
+    if code == -signal.SIGSYS:
+        return Kind.FORBIDDEN
+    if any(line.startswith("C") for line in answers[-1:]):
+        return Kind.COMPILE_ERROR
+    if code == 0:
+        return Kind.PASSED
+    if any(line.startswith("M") for line in answers):
+        return Kind.MEMORY
+    return Kind.CRASHED
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+def _text(fd: int, limit: int) -> tuple[str, bool]:
+    """Return what a run wrote, as text and up to the limit, and whether there was more."""
+    size = os.fstat(fd).st_size
+    if not size:
+        return "", False
+    return os.pread(fd, min(size, limit), 0).decode("utf-8", "replace"), size > limit

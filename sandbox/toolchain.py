@@ -1,0 +1,114 @@
+"""Which parts of this machine programs may see: the interpreter, system libraries, chosen packages.
+
+Hidden on purpose: every folder where Python packages are installed. They may hold benchmarks with
+their solutions, and the program under test has no business there.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+import sysconfig
+from dataclasses import dataclass
+from pathlib import Path
+
+_TOP_LEVEL = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
+PREIMPORT = (
+    "abc", "array", "bisect", "collections", "collections.abc", "contextlib", "copy", "dataclasses",
+    "datetime", "decimal", "enum", "fractions", "functools", "hashlib", "heapq", "io", "itertools",
+    "json", "math", "operator", "os", "random", "re", "statistics", "string", "struct", "sys",
+    "threading", "time", "traceback", "typing", "linecache",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Toolchain:
+    """Folders of the host by their role; see `inside.settings.Settings` for what each means."""
+
+    interpreter: str
+    trees: tuple[str, ...]
+    hidden: tuple[str, ...]
+    packages: tuple[str, ...]
+    links: tuple[tuple[str, str], ...]
+    sys_path: tuple[str, ...]
+    environment: dict[str, str]
+
+
+def find(packages: tuple[str, ...]) -> Toolchain:
+    """Return the toolchain of the running interpreter, with `packages` where they are installed.
+
+    A package that is not installed is left out: programs that import it fail as they would on any
+    machine without it.
+    """
+    interpreter = os.path.realpath(getattr(sys, "_base_executable", sys.executable))
+    base = os.path.realpath(sys.base_prefix)
+    trees = {"/usr", base}
+    trees |= {path for path in _TOP_LEVEL if Path(path).is_dir() and not Path(path).is_symlink()}
+    outermost = {tree for tree in trees if not any(_below(tree, other) for other in trees)}
+    folders, extra_paths = _package_folders(packages)
+    stdlib = [path for path in _stdlib(base) if Path(path).exists()]
+    environment = {
+        "PATH": f"{Path(interpreter).parent}:/usr/bin:/bin",
+        "LANG": "C.UTF-8",
+        "PYTHONHASHSEED": "0",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "OMP_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+    }
+    if extra_paths:
+        environment["PYTHONPATH"] = ":".join(extra_paths)
+    return Toolchain(
+        interpreter=interpreter,
+        trees=tuple(sorted(outermost)),
+        hidden=tuple(sorted(_hidden(base))),
+        packages=tuple(folders),
+        links=tuple(
+            (path, str(Path(path).readlink())) for path in _TOP_LEVEL if Path(path).is_symlink()
+        ),
+        sys_path=("", *stdlib, *extra_paths),
+        environment=environment,
+    )
+
+
+def _below(path: str, other: str) -> bool:
+    return path != other and Path(path).is_relative_to(other)
+
+
+def _stdlib(base: str) -> list[str]:
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    library = sysconfig.get_path("stdlib", vars={"installed_base": base, "base": base})
+    folder = os.path.realpath(library)
+    zipped = f"{Path(folder).parent}/{version.replace('.', '').replace('python', 'python')}.zip"
+    return [zipped, folder, f"{folder}/lib-dynload"]
+
+
+def _hidden(base: str) -> set[str]:
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    found = {"/usr/lib/python3/dist-packages", "/usr/src", "/usr/games"}
+    for prefix in {base, "/usr", "/usr/local"}:
+        for library in ("lib", "lib64"):
+            for name in ("site-packages", "dist-packages"):
+                found.add(f"{prefix}/{library}/{version}/{name}")
+    if not Path(base).is_relative_to("/usr/local"):
+        found.add("/usr/local")
+    outermost = {path for path in found if Path(path).is_dir()}
+    return {path for path in outermost if not any(_below(path, other) for other in outermost)}
+
+
+def _package_folders(packages: tuple[str, ...]) -> tuple[list[str], list[str]]:
+    """Return the packages' own folders (with the libraries beside them) and their sys.path."""
+    folders: list[str] = []
+    paths: list[str] = []
+    for name in packages:
+        spec = importlib.util.find_spec(name)
+        if spec is None or not spec.submodule_search_locations:
+            continue
+        folder = Path(os.path.realpath(next(iter(spec.submodule_search_locations))))
+        folders.append(str(folder))
+        libraries = folder.parent / f"{name}.libs"
+        if libraries.is_dir():
+            folders.append(str(libraries))
+        if str(folder.parent) not in paths:
+            paths.append(str(folder.parent))
+    return folders, paths
