@@ -96,7 +96,7 @@ class Slot:
     def _start(self) -> None:
         if not kernel.machine_is_known() and self.kind != "unsafe":
             raise SandboxUnavailable("the system call tables know x86_64 and aarch64 only")
-        if self.kind == "namespace":
+        if self.kind != "unsafe":
             self._group = cgroup.open_group(f"seedcoder-{os.getpid()}-{self._number}")
         told = self._settings()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -133,7 +133,7 @@ class Slot:
 
     def _settings(self) -> Settings:
         chain = toolchain.find(self._packages)
-        uid = self._uid() if os.geteuid() == 0 and self.kind != "unsafe" else None
+        uid = self._uid(chain) if os.geteuid() == 0 and self.kind != "unsafe" else None
         if self.kind != "namespace":
             self._work = tempfile.mkdtemp(prefix="seedcoder-box-")
             if uid is not None:
@@ -154,8 +154,14 @@ class Slot:
             work=self._work,
         )
 
-    def _uid(self) -> int:
-        """Return a user nobody else has: process limits are counted per user."""
+    def _uid(self, chain: toolchain.Toolchain) -> int | None:
+        """Return a user nobody else has: process limits are counted per user.
+
+        None where that user could not reach the interpreter: without namespaces a home folder
+        closed to others cannot be seen through, so programs stay root, without any capability.
+        """
+        if self.kind == "restricted" and not toolchain.open_to_all(chain.interpreter):
+            return None
         uid = _UID_BASE + (os.getpid() % 500_000) * _UIDS_PER_PROCESS + self._number
         for line in Path("/proc/self/uid_map").read_text().splitlines():
             inside, _, count = map(int, line.split())

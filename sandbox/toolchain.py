@@ -71,6 +71,11 @@ def find(packages: tuple[str, ...]) -> Toolchain:
     )
 
 
+def open_to_all(path: str) -> bool:
+    """Return whether every folder on the way to `path` may be passed by any user."""
+    return all(parent.stat().st_mode & 0o001 for parent in Path(path).parents)
+
+
 def _below(path: str, other: str) -> bool:
     return path != other and Path(path).is_relative_to(other)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import select
+import shutil
 import signal
 import socket
 import sys
@@ -51,6 +52,8 @@ def main() -> None:
     control.close()
     _watch(supervisor, child)
     _remove(settings.cgroup_folders)
+    if settings.work:
+        shutil.rmtree(settings.work, ignore_errors=True)
     os._exit(0)
 
 

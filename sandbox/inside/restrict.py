@@ -44,9 +44,9 @@ class Landlock:
         network = _NET_BIND | _NET_CONNECT if version >= 4 else 0
         scoped = _SCOPE_ABSTRACT | _SCOPE_SIGNAL if version >= 6 else 0
         attributes = struct.pack("QQQ", handled, network, scoped)
-        self._ruleset = kernel.landlock_ruleset(attributes[: 24 if version >= 6 else 16])
+        self.ruleset = kernel.landlock_ruleset(attributes[: 24 if version >= 6 else 16])
         for tree in told.trees:
-            self._allow(tree, _READ)
+            self._allow_around(tree, told.hidden)
         for package in told.packages:
             self._allow(package, _READ if Path(package).is_dir() else _READ_FILE)
         for device in _DEVICES:
@@ -55,19 +55,30 @@ class Landlock:
             self._allow(path, _READ_FILE | (_READ_DIR if path != "/etc/ld.so.cache" else 0))
         self._allow(told.work, handled)
 
+    def _allow_around(self, tree: str, hidden: tuple[str, ...]) -> None:
+        """Allow reading a tree but for its hidden folders, of which only names can be seen.
+
+        Landlock rules only add rights, so a hidden folder is left out by naming what is beside it.
+        """
+        if tree in hidden:
+            return
+        if not any(place.startswith(f"{tree}/") for place in hidden):
+            self._allow(tree, _READ if Path(tree).is_dir() else _EXECUTE | _READ_FILE)
+            return
+        self._allow(tree, _READ_DIR)
+        for entry in os.scandir(tree):
+            if not entry.is_symlink():
+                self._allow_around(entry.path, hidden)
+
     def _allow(self, path: str, access: int) -> None:
         try:
             folder = os.open(path, os.O_PATH | os.O_CLOEXEC)
         except FileNotFoundError:
             return
         try:
-            kernel.landlock_allow(self._ruleset, folder, access)
+            kernel.landlock_allow(self.ruleset, folder, access)
         finally:
             os.close(folder)
-
-    def enforce(self) -> None:
-        """Restrict this process for ever. Needs no_new_privs."""
-        kernel.landlock_enforce(self._ruleset)
 
 
 def enter_work_place(work: str) -> None:

@@ -23,7 +23,7 @@ READY = b"ready"
 STAGE_DONE = 255
 
 # Why the watchdog ended a run.
-NO_REASON, CPU, WALL, OUTPUT, MEMORY = range(5)
+NO_REASON, CPU, WALL, OUTPUT, MEMORY, PROCESSES = range(6)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

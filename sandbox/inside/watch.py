@@ -30,7 +30,9 @@ class Watcher:
         child: int,
         sleeper: int,
     ) -> None:
-        _, _, self._cpu_s, self._wall_s, self._memory, _, _, self._output, _ = request
+        _, _, self._cpu_s, self._wall_s, self._memory, _, _, self._output, self._processes_most = (
+            request
+        )
         self._outputs = fds[1:3]
         self._child = child
         self._weighs = not told.counts_memory
@@ -61,7 +63,7 @@ class Watcher:
             os.close(fd)
 
     def _judge(self, left_s: float) -> int:
-        cpu_s, sum_kb = self._usage()
+        cpu_s, sum_kb, processes = self._usage()
         self.largest_sum_kb = max(self.largest_sum_kb, sum_kb)
         if cpu_s >= self._cpu_s:
             return settings.CPU
@@ -69,12 +71,15 @@ class Watcher:
             return settings.OUTPUT
         if self._weighs and sum_kb * 1024 > self._memory:
             return settings.MEMORY
+        if processes > self._processes_most:  # rlimits do not count the processes of root
+            return settings.PROCESSES
         return settings.WALL if left_s <= 0 else settings.NO_REASON
 
-    def _usage(self) -> tuple[float, int]:
-        """Return the CPU seconds and the RSS in KiB of every process of the run, dead ones too."""
+    def _usage(self) -> tuple[float, int, int]:
+        """Return CPU seconds and RSS in KiB of all processes of the run, and how many they are."""
         cpu_ticks = pages = 0
-        for name in self._processes():
+        names = self._processes()
+        for name in names:
             try:
                 with open(f"/proc/{name}/stat", "rb") as file:
                     fields = file.read().rpartition(b")")[2].split()
@@ -82,7 +87,7 @@ class Watcher:
                 continue
             cpu_ticks += sum(map(int, fields[11:15]))
             pages += int(fields[21])
-        return cpu_ticks / _TICKS_PER_S, pages * _PAGE_KB
+        return cpu_ticks / _TICKS_PER_S, pages * _PAGE_KB, len(names)
 
     def _processes(self) -> list[str]:
         if self._not_the_run:

@@ -25,8 +25,7 @@ from sandbox.inside.drive import ANSWERS_FD, LINK_FD
 from sandbox.inside.settings import REPLY, REQUEST, STAGE_DONE, Settings
 
 # Descriptors of a run, after the standard three.
-_PAYLOAD_FD = 5
-_KEEP_BELOW = 6
+_PAYLOAD_FD, _COLLECT_FD, _RULES_FD = 5, 6, 7
 _FIRST_COMING_IN = 10
 
 
@@ -59,10 +58,11 @@ class Zygote:
         if self.namespace:
             kernel.set_host_name("box")
             mounts.build_root(self.told, uid=self.uid, gid=self.uid)
-            kernel.drop_capability_bounds()
             self.own_pids = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
         else:
             kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
+        if self.told.kind != "unsafe":
+            kernel.drop_capability_bounds()
         sys.path[:] = self.told.sys_path
         sys.dont_write_bytecode = True
         site.setquit()
@@ -142,12 +142,13 @@ class Zygote:
             if self.namespace:
                 mounts.enter_run(uid=self.uid, disk_bytes=disk)
             page[0] = 3
-            rest = _arrange(fds, flags)
+            rules = self.landlock.ruleset if self.landlock is not None else -1
+            collector = _arrange(fds, flags, rules)
             page[0] = 4
             _limit(self.told, cpu_s, memory, address, disk, processes)
             page[0] = 5
-            if rest is not None:
-                _send_work_folder(rest)
+            if collector:
+                _send_work_folder(self.told.work or "/box")
             if self.told.uid is not None:
                 os.setgroups([])
                 os.setresgid(self.uid, self.uid, self.uid)
@@ -155,15 +156,17 @@ class Zygote:
             page[0] = 6
             if self.namespace:
                 mounts.make_work_place()
-                kernel.drop_capabilities()
-            elif self.told.work:
+            else:
                 restrict.enter_work_place(self.told.work)
+            if self.told.kind != "unsafe":
+                kernel.drop_capabilities()
             page[0] = 7
             # Not dumpable: no core file, and no core handler of the host is ever started.
             kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
             kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
-            if self.landlock is not None:
-                self.landlock.enforce()
+            if rules >= 0:
+                kernel.landlock_enforce(_RULES_FD)
+                os.close(_RULES_FD)
             page[0] = 8
             if self.filter is not None:
                 self.filter.install()
@@ -182,36 +185,35 @@ def _hold_low_numbers() -> None:
         pass
 
 
-def _arrange(fds: list[int], flags: int) -> int | None:
-    """Put the run's descriptors in their places and close all others; return the collector's."""
-    payload, out, err, answers = fds[:4]
-    rest = list(fds[4:])
-    stdin = rest.pop(0) if flags & settings.HAS_STDIN else -1
-    link = rest.pop(0) if flags & settings.HAS_LINK else -1
-    collect = rest.pop(0) if flags & settings.HAS_COLLECT else -1
-    # What came in has numbers above these: the zygote holds the low ones (see _hold_low_numbers).
-    if stdin >= 0:
-        os.dup2(stdin, 0)
-    os.dup2(out, 1)
-    os.dup2(err, 2)
-    os.dup2(answers, ANSWERS_FD, inheritable=False)
-    if link >= 0:
-        os.dup2(link, LINK_FD, inheritable=False)
-    else:
-        os.close(LINK_FD)
-    os.dup2(payload, _PAYLOAD_FD, inheritable=False)
-    if collect >= 0:
-        os.dup2(collect, _KEEP_BELOW, inheritable=False)
-        os.closerange(_KEEP_BELOW + 1, 1 << 16)
-        return _KEEP_BELOW
-    os.closerange(_KEEP_BELOW, 1 << 16)
-    return None
+def _arrange(fds: list[int], flags: int, rules: int) -> bool:
+    """Put the run's descriptors in their places and close all others.
+
+    What came in has numbers above these places: the zygote holds them (see _hold_low_numbers).
+    Returns whether there is a collector to send the work folder to.
+    """
+    payload, out, err, answers, *more = fds
+    places = {1: out, 2: err, ANSWERS_FD: answers, _PAYLOAD_FD: payload}
+    if flags & settings.HAS_STDIN:
+        places[0] = more.pop(0)
+    if flags & settings.HAS_LINK:
+        places[LINK_FD] = more.pop(0)
+    if flags & settings.HAS_COLLECT:
+        places[_COLLECT_FD] = more.pop(0)
+    if rules >= 0:
+        places[_RULES_FD] = rules
+    for place, fd in places.items():
+        os.dup2(fd, place, inheritable=place <= 2)
+    for place in range(ANSWERS_FD, _RULES_FD + 1):
+        if place not in places:
+            os.close(place)
+    os.closerange(_RULES_FD + 1, 1 << 16)
+    return _COLLECT_FD in places
 
 
-def _send_work_folder(collector: int) -> None:
+def _send_work_folder(path: str) -> None:
     """Hand the work folder's descriptor to the supervisor, which reads files after the end."""
-    folder = os.open("/box", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    with socket.socket(fileno=collector) as channel:
+    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    with socket.socket(fileno=_COLLECT_FD) as channel:
         socket.send_fds(channel, [b"w"], [folder])
     os.close(folder)
 
