@@ -60,8 +60,8 @@ class Group:
         wanted = (limits.memory_mb * _MIB, limits.processes)
         if wanted != self._limits:
             self._set_memory(wanted[0])
-            # The run's first process is not the program's own doing.
-            (self._pids / "pids.max").write_text(str(wanted[1]))
+            # The zygote and the sleeper are in there too, and not the program's own doing.
+            (self._pids / "pids.max").write_text(str(wanted[1] + 2))
             self._limits = wanted
         if self._peak >= 0:
             os.pwrite(self._peak, b"0", 0)

@@ -237,6 +237,7 @@ def _judge_proxy(
 
 def _tests_job(tests: AssertTests) -> dict[str, Any]:
     return {
+        "files": {},
         "context": tests.context,
         "test": tests.test,
         "call": tests.call,
@@ -256,6 +257,8 @@ def _unproven(proof: Ran, candidate: Ran) -> dict[str, Any]:
     """The test's box ended without a word: out of time or memory, over the candidate's data."""
     if candidate.outcome.kind is not Kind.PASSED:
         return {"state": "gone"}
+    if proof.outcome.kind is Kind.PASSED or proof.outcome.exit_code is not None:
+        raise SandboxBroken(f"the test's box ended without a word: {_why(proof.outcome)}")
     return {"state": "ended", "kind": proof.outcome.kind, "reason": _why(proof.outcome)}
 
 
@@ -323,7 +326,7 @@ def _judge_shared(program: Program, tests: AssertTests, limits: Limits, slot: Sl
         with theirs:
             slot.begin(
                 settings.SHARED,
-                _job(program, **_tests_job(tests)),
+                {**_tests_job(tests), **_job(program)},
                 limits,
                 link=theirs.fileno(),
             )

@@ -41,9 +41,8 @@ _BOOTSTRAP = (
 _START_S = 60.0
 _GRACE_S = 30.0
 _STAGES = (
-    "starting", "joining the cgroup", "mounting the work folder", "arranging descriptors",
-    "setting limits", "changing the user", "making the work folder", "restricting privileges",
-    "installing the system call filter",
+    "joining the cgroup", "mounting the work folder", "arranging descriptors", "setting limits",
+    "changing the user", "restricting privileges",
 )  # fmt: skip
 _UID_BASE = 1_000_000_000
 _UIDS_PER_PROCESS = 2_000
@@ -101,8 +100,9 @@ class Slot:
         told = self._settings()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         chain = toolchain.find(self._packages)
-        home = settings.WORK if self.kind == "namespace" else f"{self._work}/work"
-        scratch = "/box/tmp" if self.kind == "namespace" else f"{self._work}/tmp"
+        home = settings.WORK if self.kind == "namespace" else self._work
+        scratch = home
+        errors = os.memfd_create("errors", os.MFD_CLOEXEC)
         self._guard = subprocess.Popen(
             [
                 chain.interpreter, "-S", "-s", "-P", "-X", "utf8", "-c", _BOOTSTRAP,
@@ -111,7 +111,7 @@ class Slot:
             pass_fds=(theirs.fileno(),),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            stderr=errors,
             env={**chain.environment, "HOME": home, "TMPDIR": scratch},
             cwd="/",
             start_new_session=True,
@@ -124,9 +124,11 @@ class Slot:
             answer = ours.recv(4096)
         except OSError as error:
             answer = str(error).encode()
+        last_words = _text(errors, _MIB)[0].strip().rpartition("\n")[2]
+        os.close(errors)
         if answer != settings.READY:
             self._stop()
-            why = answer.decode(errors="replace") or "its process ended at once"
+            why = last_words or answer.decode(errors="replace") or "its process ended at once"
             raise SandboxUnavailable(f"the {self.kind} box does not start: {why}")
         ours.settimeout(None)
         self._timeout_s = 0.0
@@ -301,7 +303,7 @@ class Slot:
         found: dict[str, bytes] = {}
         for name in names:
             try:
-                fd = kernel.open_beneath(fds[0], f"work/{name}")
+                fd = kernel.open_beneath(fds[0], name)
             except OSError:
                 continue
             try:

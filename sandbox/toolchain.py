@@ -66,7 +66,7 @@ def find(packages: tuple[str, ...]) -> Toolchain:
         links=tuple(
             (path, str(Path(path).readlink())) for path in _TOP_LEVEL if Path(path).is_symlink()
         ),
-        sys_path=("", *stdlib, *extra_paths),
+        sys_path=(*stdlib, *extra_paths),
         environment=environment,
     )
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import atexit
 import json
+import linecache
 import marshal
 import os
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Iterator
 from types import CodeType, ModuleType
 from typing import Any, NoReturn
@@ -36,8 +38,8 @@ def read_job(fd: int) -> dict[str, Any]:
 
 def be(mode: int, job: dict[str, Any]) -> NoReturn:
     """Do the job and end the process."""
-    sys.path[0] = os.getcwd()
-    write_files(job.get("files", {}))
+    if job["files"]:
+        write_files(job["files"])
     if mode == settings.SCRIPT:
         _finish(_script(job))
     if mode == settings.CALLS:
@@ -66,11 +68,8 @@ def say(letter: str, text: str = "") -> None:
         line = line[os.write(ANSWERS_FD, line) :]
 
 
-def _compiled(source: str, name: str) -> CodeType | None:
+def _compiled(source: str, path: str) -> CodeType | None:
     """Return the program's code; None after saying why there is none."""
-    path = os.path.join(os.getcwd(), name)
-    with open(path, "wb") as file:
-        file.write(source.encode("utf-8", "surrogateescape"))
     try:
         code: CodeType = compile(source, path, "exec", dont_inherit=True)
         return code
@@ -89,7 +88,11 @@ def _module(name: str, code: CodeType) -> ModuleType:
 
 
 def _script(job: dict[str, Any]) -> int:
-    code = _compiled(job["source"], "main.py")
+    path = f"{sys.path[0]}/main.py"
+    source = job["source"]
+    with open(path, "wb", buffering=0) as file:
+        file.write(source.encode("utf-8", "surrogateescape"))
+    code = _compiled(source, path)
     if code is None:
         return 1
     sys.argv = ["main.py", *job["argv"]]
@@ -122,7 +125,10 @@ def _show(error: BaseException) -> None:
     trace = error.__traceback__
     while trace is not None and trace.tb_frame.f_code.co_filename == __file__:
         trace = trace.tb_next
-    sys.excepthook(type(error), error.with_traceback(trace), trace)
+    if sys.excepthook is sys.__excepthook__:
+        traceback.print_exception(type(error), error, trace)
+    else:
+        sys.excepthook(type(error), error.with_traceback(trace), trace)
 
 
 def _await_threads() -> None:
@@ -148,7 +154,11 @@ def _finish(code: int) -> NoReturn:
 
 def _loaded(job: dict[str, Any]) -> ModuleType | None:
     """Return the program as a module; None after saying why it could not be loaded."""
-    code = _compiled(job["source"], "program.py")
+    # No file: what is called by value needs none, and tracebacks find the lines in the cache.
+    source = job["source"]
+    path = f"{sys.path[0]}/program.py"
+    linecache.cache[path] = (len(source), None, source.splitlines(keepends=True), path)
+    code = _compiled(source, path)
     if code is None:
         return None
     module = _module("program", code)
@@ -266,8 +276,9 @@ def _shared(job: dict[str, Any]) -> int:
     return 0
 
 
-def warm_up() -> None:
+def warm_up(work: str) -> None:
     """Run the common paths once, so that no run pays for what they load."""
+    sys.path[0] = work
     code = compile("def f(x):\n    return [x, (1.5, 'a')]\n", "warm", "exec")
     scope: dict[str, Any] = {}
     exec(code, scope)

@@ -21,13 +21,6 @@ from sandbox.inside import kernel, zygote
 from sandbox.inside.settings import Settings
 
 INSIDE_UID = 1000  # what an unprivileged user is called inside its own user namespace
-_SLOT = (
-    kernel.CLONE_NEWPID
-    | kernel.CLONE_NEWNS
-    | kernel.CLONE_NEWIPC
-    | kernel.CLONE_NEWUTS
-    | kernel.CLONE_NEWNET
-)
 
 
 def main() -> None:
@@ -40,32 +33,34 @@ def main() -> None:
         return
     try:
         inner = _separate(settings)
-        # PyOS forks run no handlers of ours here, and this process has one thread.
         child = os.fork()
-        if child == 0:
-            os.close(supervisor)
-            zygote.main(control, settings, uid=inner)
-            os._exit(0)
     except OSError as error:
-        control.send(f"{error.strerror or error} ({os.strerror(error.errno or 0)})".encode())
-        os._exit(1)
+        control.send(str(error).encode())
+        return
+    if child == 0:
+        os.close(supervisor)
+        zygote.main(control, settings, uid=inner)
+        return
     control.close()
     _watch(supervisor, child)
     _remove(settings.cgroup_folders)
     if settings.work:
         shutil.rmtree(settings.work, ignore_errors=True)
-    os._exit(0)
 
 
 def _separate(settings: Settings) -> int:
-    """Enter the slot's namespaces; return the uid that programs will have inside."""
+    """Enter a user namespace if need be, and let the next child be first in a PID namespace.
+
+    The other namespaces are the zygote's: this process must keep the host's root to tidy up.
+    Returns the uid that programs will have inside.
+    """
     if settings.kind != "namespace":
         return os.getuid() if settings.uid is None else settings.uid
     if settings.uid is not None:
-        kernel.unshare(_SLOT)
+        kernel.unshare(kernel.CLONE_NEWPID)
         return settings.uid
     uid, gid = os.getuid(), os.getgid()
-    kernel.unshare(kernel.CLONE_NEWUSER | _SLOT)
+    kernel.unshare(kernel.CLONE_NEWUSER | kernel.CLONE_NEWPID)
     Path("/proc/self/setgroups").write_text("deny")
     Path("/proc/self/uid_map").write_text(f"{INSIDE_UID} {uid} 1")
     Path("/proc/self/gid_map").write_text(f"{INSIDE_UID} {gid} 1")

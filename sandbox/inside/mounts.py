@@ -12,7 +12,7 @@ from pathlib import Path
 
 from sandbox.inside import kernel
 from sandbox.inside.kernel import MS_NODEV, MS_NOEXEC, MS_NOSUID
-from sandbox.inside.settings import Settings
+from sandbox.inside.settings import WORK, Settings
 
 _DEVICES = {"null": (1, 3), "zero": (1, 5), "full": (1, 7), "random": (1, 8), "urandom": (1, 9)}
 _DEVICE_LINKS = {
@@ -20,7 +20,7 @@ _DEVICE_LINKS = {
     "stdin": "/proc/self/fd/0",
     "stdout": "/proc/self/fd/1",
     "stderr": "/proc/self/fd/2",
-    "shm": "/box/shm",
+    "shm": WORK,
 }
 _STAGING = "/tmp"  # only a place to mount on, inside our own mount namespace
 
@@ -36,13 +36,13 @@ def build_root(settings: Settings, *, uid: int, gid: int) -> None:
     os.umask(0o022)
     kernel.mount("box", _STAGING, "tmpfs", MS_NOSUID, "size=16m,nr_inodes=4096,mode=755")
     os.chdir(new)
-    for name in ("box", "dev", "etc", "proc"):
-        (new / name).mkdir()
+    for name in (WORK, "/dev", "/etc", "/proc"):
+        (new / name.lstrip("/")).mkdir(parents=True)
     for path, target in settings.links:
         (new / path.lstrip("/")).symlink_to(target)
-    (new / "tmp").symlink_to("/box/tmp")
+    (new / "tmp").symlink_to(WORK)
     (new / "var").mkdir()
-    (new / "var/tmp").symlink_to("/box/tmp")
+    (new / "var/tmp").symlink_to(WORK)
     _devices(new / "dev", devices)
     etc = new / "etc"
     (etc / "passwd").write_text(f"root:x:0:0::/:/bin/false\nbox:x:{uid}:{gid}::/box/work:/bin/sh\n")
@@ -107,25 +107,17 @@ def _seal() -> None:
     kernel.mount("none", "/", "", flags)
 
 
-def enter_run(*, uid: int, disk_bytes: int) -> None:
-    """Give one run its own mounts: an empty work place with a size, and its own /proc.
+def enter_run(work_options: str) -> None:
+    """Give one run its own mounts: an empty work folder with a size, and its own /proc.
 
-    Runs in the run's first process, before it gives up its rights.
+    Runs in the run's first process, before it gives up its rights; leaves it in the work folder.
     """
     kernel.unshare(kernel.CLONE_NEWNS)
-    kernel.mount(
-        "work",
-        "/box",
-        "tmpfs",
-        MS_NOSUID | MS_NODEV,
-        f"size={disk_bytes},nr_inodes=16384,mode=700,uid={uid},gid={uid}",
-    )
+    kernel.mount("work", WORK, "tmpfs", MS_NOSUID | MS_NODEV, work_options)
     kernel.mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, "subset=pid")
+    os.chdir(WORK)
 
 
-def make_work_place() -> None:
-    """Make the folders of the empty work place and go there. Runs as the program's user."""
-    os.mkdir("/box/work", 0o700)
-    os.mkdir("/box/tmp", 0o700)
-    os.mkdir("/box/shm", 0o700)
-    os.chdir("/box/work")
+def work_options(uid: int, disk_bytes: int) -> str:
+    """Return the mount options of a run's work folder."""
+    return f"size={disk_bytes},nr_inodes=16384,mode=700,uid={uid},gid={uid}"

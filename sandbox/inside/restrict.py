@@ -30,62 +30,56 @@ _READ = _EXECUTE | _READ_FILE | _READ_DIR
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 
 
-class Landlock:
-    """A ruleset made once in the zygote and enforced in each run."""
-
-    def __init__(self, told: Settings) -> None:
-        version = kernel.landlock_version()
-        if not version:
-            raise OSError(95, "Landlock is not offered by this kernel")
-        handled = _ALL_V1
-        handled |= _REFER if version >= 2 else 0
-        handled |= _TRUNCATE if version >= 3 else 0
-        handled |= _IOCTL_DEV if version >= 5 else 0
-        network = _NET_BIND | _NET_CONNECT if version >= 4 else 0
-        scoped = _SCOPE_ABSTRACT | _SCOPE_SIGNAL if version >= 6 else 0
-        attributes = struct.pack("QQQ", handled, network, scoped)
-        self.ruleset = kernel.landlock_ruleset(attributes[: 24 if version >= 6 else 16])
-        for tree in told.trees:
-            self._allow_around(tree, told.hidden)
-        for package in told.packages:
-            self._allow(package, _READ if Path(package).is_dir() else _READ_FILE)
-        for device in _DEVICES:
-            self._allow(device, _READ_FILE | _WRITE_FILE)
-        for path in ("/etc/ld.so.cache", "/proc/self"):
-            self._allow(path, _READ_FILE | (_READ_DIR if path != "/etc/ld.so.cache" else 0))
-        self._allow(told.work, handled)
-
-    def _allow_around(self, tree: str, hidden: tuple[str, ...]) -> None:
-        """Allow reading a tree but for its hidden folders, of which only names can be seen.
-
-        Landlock rules only add rights, so a hidden folder is left out by naming what is beside it.
-        """
-        if tree in hidden:
-            return
-        if not any(place.startswith(f"{tree}/") for place in hidden):
-            self._allow(tree, _READ if Path(tree).is_dir() else _EXECUTE | _READ_FILE)
-            return
-        self._allow(tree, _READ_DIR)
-        for entry in os.scandir(tree):
-            if not entry.is_symlink():
-                self._allow_around(entry.path, hidden)
-
-    def _allow(self, path: str, access: int) -> None:
-        try:
-            folder = os.open(path, os.O_PATH | os.O_CLOEXEC)
-        except FileNotFoundError:
-            return
-        try:
-            kernel.landlock_allow(self.ruleset, folder, access)
-        finally:
-            os.close(folder)
+def ruleset(told: Settings) -> int:
+    """Return the descriptor of the Landlock rules that every run of a slot takes on."""
+    version = kernel.landlock_version()
+    if not version:
+        raise OSError(95, "Landlock is not offered by this kernel")
+    handled = _ALL_V1
+    handled |= _REFER if version >= 2 else 0
+    handled |= _TRUNCATE if version >= 3 else 0
+    handled |= _IOCTL_DEV if version >= 5 else 0
+    network = _NET_BIND | _NET_CONNECT if version >= 4 else 0
+    scoped = _SCOPE_ABSTRACT | _SCOPE_SIGNAL if version >= 6 else 0
+    attributes = struct.pack("QQQ", handled, network, scoped)
+    rules = kernel.landlock_ruleset(attributes[: 24 if version >= 6 else 16])
+    for tree in told.trees:
+        _allow_around(rules, tree, told.hidden)
+    for package in told.packages:
+        _allow(rules, package, _READ if Path(package).is_dir() else _READ_FILE)
+    for device in _DEVICES:
+        _allow(rules, device, _READ_FILE | _WRITE_FILE)
+    _allow(rules, "/etc/ld.so.cache", _READ_FILE)
+    _allow(rules, "/proc/self", _READ_FILE | _READ_DIR)
+    _allow(rules, told.work, handled)
+    return rules
 
 
-def enter_work_place(work: str) -> None:
-    """Go to the run's folders; `work` is empty and ours."""
-    for name in ("work", "tmp", "shm"):
-        os.mkdir(f"{work}/{name}", 0o700)
-    os.chdir(f"{work}/work")
+def _allow_around(rules: int, tree: str, hidden: tuple[str, ...]) -> None:
+    """Allow reading a tree but for its hidden folders, of which only names can be seen.
+
+    Landlock rules only add rights, so a hidden folder is left out by naming what is beside it.
+    """
+    if tree in hidden:
+        return
+    if not any(place.startswith(f"{tree}/") for place in hidden):
+        _allow(rules, tree, _READ if Path(tree).is_dir() else _EXECUTE | _READ_FILE)
+        return
+    _allow(rules, tree, _READ_DIR)
+    for entry in os.scandir(tree):
+        if not entry.is_symlink():
+            _allow_around(rules, entry.path, hidden)
+
+
+def _allow(rules: int, path: str, access: int) -> None:
+    try:
+        folder = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    try:
+        kernel.landlock_allow(rules, folder, access)
+    finally:
+        os.close(folder)
 
 
 def kill_descendants() -> None:

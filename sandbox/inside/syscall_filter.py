@@ -27,64 +27,55 @@ _TIOCSTI, _TIOCLINUX = 0x5412, 0x541C
 # CLONE_NEWNS NEWCGROUP NEWUTS NEWIPC NEWUSER NEWPID NEWNET
 _NEW_NAMESPACES = 0x7E020000
 
-# name: (x86_64, aarch64); None where the processor has no such call.
+# name: (x86_64, aarch64); None where the processor has no such call. What the kernel refuses anyway
+# to a process without capabilities is named only where it fills a gap: short filters are cheap.
 _KILLED = {
-    "mount": (165, 40),
-    "umount2": (166, 39),
+    "vhangup": (153, 58),
+    "modify_ldt": (154, None),
     "pivot_root": (155, 41),
+    "_sysctl": (156, None),
+    "acct": (163, 89),
+    "settimeofday": (164, 170),
+    "umount2": (166, 39),
+    "swapon": (167, 224),
+    "swapoff": (168, 225),
+    "reboot": (169, 142),
+    "sethostname": (170, 161),
+    "setdomainname": (171, 162),
+    "iopl": (172, None),
+    "ioperm": (173, None),
+    "create_module": (174, None),
+    "init_module": (175, 105),
+    "delete_module": (176, 106),
+    "get_kernel_syms": (177, None),
+    "query_module": (178, None),
+    "quotactl": (179, 60),
+    "nfsservctl": (180, 42),
+    "kexec_load": (246, 104),
+    "add_key": (248, 217),
+    "request_key": (249, 218),
+    "keyctl": (250, 219),
+    "process_vm_readv": (310, 270),
+    "process_vm_writev": (311, 271),
+    "kcmp": (312, 272),
+    "finit_module": (313, 273),
+    "kexec_file_load": (320, 294),
+    "bpf": (321, 280),
     "open_tree": (428, 428),
     "move_mount": (429, 429),
     "fsopen": (430, 430),
     "fsconfig": (431, 431),
     "fsmount": (432, 432),
     "fspick": (433, 433),
-    "mount_setattr": (442, 442),
-    "setns": (308, 268),
-    "bpf": (321, 280),
-    "keyctl": (250, 219),
-    "add_key": (248, 217),
-    "request_key": (249, 218),
-    "process_vm_readv": (310, 270),
-    "process_vm_writev": (311, 271),
     "pidfd_getfd": (438, 438),
-    "kcmp": (312, 272),
-    "init_module": (175, 105),
-    "finit_module": (313, 273),
-    "delete_module": (176, 106),
-    "create_module": (174, None),
-    "kexec_load": (246, 104),
-    "kexec_file_load": (320, 294),
-    "reboot": (169, 142),
-    "swapon": (167, 224),
-    "swapoff": (168, 225),
-    "settimeofday": (164, 170),
-    "clock_settime": (227, 112),
-    "acct": (163, 89),
-    "quotactl": (179, 60),
+    "mount_setattr": (442, 442),
     "quotactl_fd": (443, 443),
-    "iopl": (172, None),
-    "ioperm": (173, None),
-    "syslog": (103, 116),
-    "fanotify_init": (300, 262),
-    "open_by_handle_at": (304, 265),
-    "lookup_dcookie": (212, 18),
-    "nfsservctl": (180, 42),
-    "uselib": (134, None),
-    "_sysctl": (156, None),
-    "vhangup": (153, 58),
-    "sethostname": (170, 161),
-    "setdomainname": (171, 162),
 }
 _REFUSED = {  # EPERM: sanitizers, JVMs and profilers ask, and live without
     "ptrace": (101, 117),
+    "syslog": (103, 116),
     "perf_event_open": (298, 241),
     "userfaultfd": (323, 282),
-    "unshare": (272, 97),
-    "chroot": (161, 51),
-    "modify_ldt": (154, None),
-    "adjtimex": (159, 171),
-    "clock_adjtime": (305, 266),
-    "name_to_handle_at": (303, 264),
     "memfd_secret": (447, 447),
     "shmget": (29, 194),  # System V segments outlive their process and no rlimit counts them
 }
@@ -94,6 +85,8 @@ _ABSENT = {  # ENOSYS: libc and libuv then take the older way
     "io_uring_enter": (426, 426),
     "io_uring_register": (427, 427),
 }
+_ZYGOTE_KILLED = {"mount": (165, 40), "setns": (308, 268)}
+_ZYGOTE_REFUSED = {"unshare": (272, 97)}
 _SOCKETS = {"socket": (41, 198), "socketpair": (53, 199)}
 _CLONE = (56, 220)
 _IOCTL = (16, 29)
@@ -118,14 +111,13 @@ def _ret(action: int) -> bytes:
 
 
 def build(*, memfd: bool) -> bytes:
-    """Return the filter for this processor, 8 bytes an instruction.
+    """Return the filter that a zygote takes on, and all its runs with it; 8 bytes an instruction.
 
+    It leaves out the three calls by which a zygote separates its runs; `build_rest` has them.
     memfd: whether memfd_create is let through; without a memory cgroup its pages are counted
     nowhere, so there it is absent.
     """
-    machine = platform.machine()
-    column = list(_AUDIT_ARCH).index(machine)
-    allow = (_ret(_ALLOW),)
+    column = list(_AUDIT_ARCH).index(platform.machine())
     bodies: dict[int, tuple[bytes, ...]] = {}
 
     def put(calls: Mapping[str, tuple[int | None, int | None]], body: tuple[bytes, ...]) -> None:
@@ -161,19 +153,38 @@ def build(*, memfd: bool) -> bytes:
     )
     if not memfd:
         bodies[_MEMFD_CREATE[column]] = (_ret(_ERRNO | _ENOSYS),)
+    return _program(bodies, _FIRST_UNKNOWN)
 
+
+def build_rest() -> bytes:
+    """Return the filter that each run adds: no mount, no unshare, no setns."""
+    column = list(_AUDIT_ARCH).index(platform.machine())
+    bodies = {numbers[column]: (_ret(_KILL),) for numbers in _ZYGOTE_KILLED.values()}
+    bodies |= {numbers[column]: (_ret(_ERRNO | _EPERM),) for numbers in _ZYGOTE_REFUSED.values()}
+    lines = [_ins(_LD_ABS, _NR)]
+    for number, body in bodies.items():
+        lines += [_ins(_JEQ, number, 0, 1), *body]
+    return b"".join([*lines, _ret(_ALLOW)])
+
+
+def _program(bodies: Mapping[int, tuple[bytes, ...]], first_unknown: int) -> bytes:
+    allow = (_ret(_ALLOW),)
     intervals = [_Interval(0, allow)]
-    for number in sorted(bodies):
-        if intervals[-1].start == number:
-            intervals.pop()
-        intervals.append(_Interval(number, bodies[number]))
-        intervals.append(_Interval(number + 1, allow))
-    intervals.append(_Interval(_FIRST_UNKNOWN, (_ret(_ERRNO | _ENOSYS),)))
-    intervals.append(_Interval(_X32_BIT, (_ret(_KILL),)))
 
+    def begin(start: int, body: tuple[bytes, ...]) -> None:
+        if intervals[-1].start == start:
+            intervals.pop()
+        if intervals[-1].body != body:
+            intervals.append(_Interval(start, body))
+
+    for number in sorted(bodies):
+        begin(number, bodies[number])
+        begin(number + 1, allow)
+    begin(first_unknown, (_ret(_ERRNO | _ENOSYS),))
+    begin(_X32_BIT, (_ret(_KILL),))
     head = [
         _ins(_LD_ABS, _ARCH),
-        _ins(_JEQ, _AUDIT_ARCH[machine], 1, 0),
+        _ins(_JEQ, _AUDIT_ARCH[platform.machine()], 1, 0),
         _ret(_KILL),
         _ins(_LD_ABS, _NR),
     ]
