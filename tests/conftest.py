@@ -1,0 +1,20 @@
+"""Fixtures that more than one room's tests use."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """The folder of data that is too large or not ours to ship; skips where there is none."""
+    named = os.environ.get("SEEDCODER_DATA")
+    if not named:
+        pytest.skip("SEEDCODER_DATA is not set: it must name the folder with the test data")
+    folder = Path(named)
+    if not folder.is_dir():
+        pytest.skip(f"SEEDCODER_DATA names {named!r}, which is no folder")
+    return folder
