@@ -20,10 +20,13 @@ _MIB = 1 << 20
 class Group:
     """The cgroup of one slot. Only runs join it; the zygote stays outside and is never weighed."""
 
-    def __init__(self, memory: Path, pids: Path, version: int) -> None:
+    def __init__(
+        self, memory: Path, pids: Path, version: int, accounting: Path | None = None
+    ) -> None:
         self.version = version
         self._memory = memory
         self._pids = pids
+        self._accounting = accounting
         self._limits: tuple[int, int] = (0, 0)
         self._before = 0
         v1 = version == 1
@@ -47,7 +50,15 @@ class Group:
     @property
     def folders(self) -> tuple[str, ...]:
         """The folders to remove when the slot ends."""
-        return tuple(dict.fromkeys((str(self._memory), str(self._pids))))
+        found = [self._memory, self._pids, *([self._accounting] if self._accounting else [])]
+        return tuple(dict.fromkeys(map(str, found)))
+
+    @property
+    def cpu_file(self) -> str:
+        """The file that counts CPU time, or "" where only the cpu controller would."""
+        if self.version == 2:
+            return str(self._memory / "cpu.stat")
+        return str(self._accounting / "cpuacct.usage") if self._accounting else ""
 
     @property
     def joins(self) -> tuple[str, ...]:
@@ -113,8 +124,12 @@ class Group:
                     time.sleep(0.02)
 
 
-def open_group(name: str) -> Group | None:
-    """Return a new group called `name`, or None where cgroups cannot be written."""
+PREFIX = "seedcoder-"
+
+
+def open_group(number: int) -> Group | None:
+    """Return a new group for a slot of this process, or None where cgroups cannot be written."""
+    name = f"{PREFIX}{os.getpid()}-{number}"
     for make in (_open_v2, _open_v1):
         try:
             group = make(name)
@@ -123,6 +138,15 @@ def open_group(name: str) -> Group | None:
         if group is not None:
             return group
     return None
+
+
+def _remove_stale(parent: Path) -> None:
+    """Remove groups of processes that are gone and could not tidy up (their guard was killed)."""
+    for folder in parent.glob(f"{PREFIX}*-*"):
+        owner = folder.name.removeprefix(PREFIX).partition("-")[0]
+        if owner.isdigit() and not Path(f"/proc/{owner}").exists():
+            with contextlib.suppress(OSError):
+                folder.rmdir()
 
 
 def _own(controller: str) -> str:
@@ -146,9 +170,26 @@ def _open_v1(name: str) -> Group | None:
     folders = []
     for controller in ("memory", "pids"):
         folder = _mounted("cgroup", controller) / _own(controller).lstrip("/") / name
+        _remove_stale(folder.parent)
         folder.mkdir(exist_ok=True)
         folders.append(folder)
-    return Group(folders[0], folders[1], 1)
+    return Group(folders[0], folders[1], 1, _open_accounting(name))
+
+
+def _open_accounting(name: str) -> Path | None:
+    """A cpuacct group, where it is not tied to the cpu controller (that one halves throughput)."""
+    try:
+        root = _mounted("cgroup", "cpuacct")
+        mounts = Path("/proc/self/mounts").read_text().splitlines()
+        options = next(line.split()[3] for line in mounts if line.split()[1] == str(root))
+        if "cpu" in options.split(","):
+            return None
+        folder = root / _own("cpuacct").lstrip("/") / name
+        _remove_stale(folder.parent)
+        folder.mkdir(exist_ok=True)
+    except (OSError, ValueError, StopIteration):
+        return None
+    return folder
 
 
 def _open_v2(name: str) -> Group | None:
@@ -166,6 +207,7 @@ def _open_v2(name: str) -> Group | None:
         try:
             if not {"memory", "pids"} <= set(control.read_text().split()):
                 control.write_text("+memory +pids")
+            _remove_stale(parent)
             folder = parent / name
             folder.mkdir(exist_ok=True)
         except OSError:

@@ -10,6 +10,8 @@ import json
 import secrets
 import select
 import socket
+import threading
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -123,9 +125,10 @@ def _why(outcome: Outcome) -> str:
 
 
 def _judge_calls(program: Program, tests: CallTests, limits: Limits, slot: Slot) -> Verdict:
-    texts = tuple(wire.encode((list(call.args), dict(call.kwargs))) for call in tests.calls)
+    texts, room = _prepared(tests)
     slot.begin(settings.CALLS, _job(program, entry_point=tests.entry_point, calls=texts), limits)
-    ran = slot.finish()
+    # A call may leave two lines: that memory ran out, and its answer.
+    ran = slot.finish(answers=2 * len(texts), room=room)
     answers = [line for line in ran.answers if line[:1] in ("r", "x", "u")]
     passed, first, kind = 0, None, Kind.PASSED
     # More answers than calls means that the program wrote some of them itself.
@@ -162,6 +165,35 @@ def _judge_calls(program: Program, tests: CallTests, limits: Limits, slot: Slot)
     )
 
 
+_kept: OrderedDict[int, tuple[CallTests, tuple[str, ...], int]] = OrderedDict()
+_KEPT_MOST = 256
+_kept_lock = threading.Lock()
+
+
+def _prepared(tests: CallTests) -> tuple[tuple[str, ...], int]:
+    """Return the calls as text, and the characters that all answers together may take.
+
+    Kept for the next samples of the same problem; the tests are kept too, so that the identity by
+    which they are found again cannot pass to others.
+    """
+    with _kept_lock:
+        found = _kept.get(id(tests))
+        if found is not None:
+            _kept.move_to_end(id(tests))
+            return found[1], found[2]
+    texts = tuple(wire.encode((list(call.args), dict(call.kwargs))) for call in tests.calls)
+    room = sum(_room(call) for call in tests.calls) + _ANSWER_FLOOR
+    with _kept_lock:
+        _kept[id(tests)] = (tests, texts, room)
+        while len(_kept) > _KEPT_MOST:
+            _kept.popitem(last=False)
+    return texts, room
+
+
+def _room(call: Call) -> int:
+    return max(_ANSWER_FLOOR, _ANSWER_FACTOR * len(repr(call.expected)))
+
+
 def _ended(index: int, outcome: Outcome) -> Failure:
     return Failure(index=index, test="", expected="", got="", reason=_why(outcome))
 
@@ -184,8 +216,7 @@ def _call_failure(
         return failure(short(text), f"raised {text[:300]}")
     if letter == "u":
         return failure("", text[:300])
-    room = max(_ANSWER_FLOOR, _ANSWER_FACTOR * len(repr(call.expected)))
-    if len(text) > room:
+    if len(text) > _ANSWER_FLOOR and len(text) > _room(call):
         return failure(text[:100], f"the answer is {len(text)} characters long")
     try:
         value = wire.decode(text)

@@ -75,6 +75,7 @@ class Slot:
         self._limits = Limits()
         self._timeout_s = 0.0
         self._collector: socket.socket | None = None
+        self._running = False
         self._start()
 
     @property
@@ -96,7 +97,7 @@ class Slot:
         if not kernel.machine_is_known() and self.kind != "unsafe":
             raise SandboxUnavailable("the system call tables know x86_64 and aarch64 only")
         if self.kind != "unsafe":
-            self._group = cgroup.open_group(f"seedcoder-{os.getpid()}-{self._number}")
+            self._group = cgroup.open_group(self._number)
         told = self._settings()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         chain = toolchain.find(self._packages)
@@ -152,6 +153,7 @@ class Slot:
             preimport=toolchain.PREIMPORT,
             cgroup_joins=self._group.joins if self._group else (),
             cgroup_folders=self._group.folders if self._group else (),
+            cpu_file=self._group.cpu_file if self._group else "",
             counts_memory=self._group is not None,
             work=self._work,
         )
@@ -182,6 +184,9 @@ class Slot:
         collect: bool = False,
     ) -> None:
         """Send a run to the zygote. `link` is given away: the caller closes its own copy."""
+        if self._running:  # an earlier run was never read: its reply must not pass for this one's
+            self._forget_run()
+            self._stop()
         if self._control is None:
             self._start()
         assert self._control is not None
@@ -208,6 +213,7 @@ class Slot:
             flags |= settings.HAS_COLLECT
             self._collector, theirs = socket.socketpair()
             riding.append(theirs.fileno())
+        self._running = True
         self._limits = limits
         memory = limits.memory_mb * _MIB
         # Room above the memory limit for what is reserved and never touched (numpy, threads).
@@ -236,8 +242,12 @@ class Slot:
             )
             self._timeout_s = seconds
 
-    def finish(self, collect: Iterable[str] = ()) -> Ran:
-        """Wait for the run's end. Raises SandboxBroken when the zygote died or the box failed."""
+    def finish(self, collect: Iterable[str] = (), *, answers: int = 1, room: int = 1 << 20) -> Ran:
+        """Wait for the run's end. Raises SandboxBroken when the zygote died or the box failed.
+
+        answers: lines of answers expected; two more are read, so that too many can be seen.
+        room: characters of answers read at most.
+        """
         assert self._control is not None
         try:
             raw = self._control.recv(REPLY.size)
@@ -250,13 +260,13 @@ class Slot:
             self._stop()
             raise SandboxBroken(f"the zygote of this run was lost: {why}")
         try:
-            return self._read(REPLY.unpack(raw), tuple(collect))
+            return self._read(REPLY.unpack(raw), tuple(collect), answers + 2, room)
         finally:
             self._forget_run()
             if self._work:
                 restrict.empty_work_place(self._work)
 
-    def _read(self, reply: tuple[int, ...], collect: tuple[str, ...]) -> Ran:
+    def _read(self, reply: tuple[int, ...], collect: tuple[str, ...], most: int, room: int) -> Ran:
         stage, number, status, reason, cpu_us, wall_us, largest_kb, sum_kb = reply
         out_of_memory = self._group is not None and self._group.out_of_memory()
         if stage != STAGE_DONE and not out_of_memory:
@@ -267,8 +277,10 @@ class Slot:
         limit = self._limits.output_kb * 1024
         stdout, more_out = _text(self._fds[1], limit)
         stderr, more_err = _text(self._fds[2], limit)
-        raw, _ = _text(self._fds[3], self._limits.disk_mb * _MIB)
-        answers = tuple(raw.split("\n")[:-1]) if raw else ()
+        raw, _ = _text(self._fds[3], room)
+        answers = tuple(raw.split("\n", most)[:most]) if raw else ()
+        if answers and len(answers) < most:
+            answers = answers[:-1]  # what follows the last line's end
         code = os.waitstatus_to_exitcode(status)
         kind = _kind(
             code, reason, answers, out_of_memory=out_of_memory, too_much=more_out or more_err
@@ -331,6 +343,7 @@ class Slot:
         return self.finish(collect).outcome
 
     def _forget_run(self) -> None:
+        self._running = False
         for fd in self._fds:
             os.close(fd)
         self._fds = []
@@ -381,7 +394,7 @@ def _kind(
         return Kind.OUTPUT
     if code == -signal.SIGSYS:
         return Kind.FORBIDDEN
-    if any(line.startswith("C") for line in answers[-1:]):
+    if any(line.startswith("C") for line in answers[:1]):
         return Kind.COMPILE_ERROR
     if code == 0:
         return Kind.PASSED

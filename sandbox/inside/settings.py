@@ -38,6 +38,7 @@ class Settings:
     links: symbolic links of the host's root that the box has too (/lib -> usr/lib).
     sys_path: what Python finds its modules on. preimport: modules loaded once, before any fork.
     cgroup_joins: files that a run writes "0" to, to be counted. cgroup_folders: removed at the end.
+    cpu_file: where a cgroup counts the CPU time of runs, or "".
     work: the restricted box's work folder on the host.
     """
 
@@ -52,6 +53,7 @@ class Settings:
     preimport: tuple[str, ...]
     cgroup_joins: tuple[str, ...] = ()
     cgroup_folders: tuple[str, ...] = ()
+    cpu_file: str = ""
     counts_memory: bool = False
     work: str = ""
 

@@ -23,9 +23,11 @@ _EPERM, _ENOSYS, _EAFNOSUPPORT = 1, 38, 97
 _LD_ABS, _JEQ, _JGE, _JSET, _RET = 0x20, 0x15, 0x35, 0x45, 0x06
 _NR, _ARCH, _ARG0, _ARG1 = 0, 4, 16, 24
 _AF_UNIX = 1
+_DATAGRAMS = 2  # a bit of SOCK_DGRAM and SOCK_RAW, not of SOCK_STREAM and SOCK_SEQPACKET
 _TIOCSTI, _TIOCLINUX = 0x5412, 0x541C
-# CLONE_NEWNS NEWCGROUP NEWUTS NEWIPC NEWUSER NEWPID NEWNET
-_NEW_NAMESPACES = 0x7E020000
+# CLONE_NEWNS NEWCGROUP NEWUTS NEWIPC NEWUSER NEWPID NEWNET, and CLONE_PARENT: the new process would
+# be a child of the zygote, which would wait for ever for the namespace to become empty.
+_NOT_TO_CLONE = 0x7E020000 | 0x8000
 
 # name: (x86_64, aarch64); None where the processor has no such call. What the kernel refuses anyway
 # to a process without capabilities is named only where it fills a gap: short filters are cheap.
@@ -77,7 +79,53 @@ _REFUSED = {  # EPERM: sanitizers, JVMs and profilers ask, and live without
     "perf_event_open": (298, 241),
     "userfaultfd": (323, 282),
     "memfd_secret": (447, 447),
-    "shmget": (29, 194),  # System V segments outlive their process and no rlimit counts them
+    "ioprio_set": (251, 30),
+    # System V objects and message queues outlive their process: one run would leave them to the
+    # next. No rlimit counts them, and outside a namespace they are the host's.
+    "shmget": (29, 194),
+    "shmat": (30, 196),
+    "shmctl": (31, 195),
+    "shmdt": (67, 197),
+    "semget": (64, 190),
+    "semop": (65, 193),
+    "semctl": (66, 191),
+    "semtimedop": (220, 192),
+    "msgget": (68, 186),
+    "msgsnd": (69, 189),
+    "msgrcv": (70, 188),
+    "msgctl": (71, 187),
+    "mq_open": (240, 180),
+    "mq_unlink": (241, 181),
+}
+_OF_ITSELF = {  # with another pid than 0 they reach every process of the same user: EPERM
+    "prlimit64": (302, 261),
+    "sched_setparam": (142, 118),
+    "sched_setscheduler": (144, 119),
+    "sched_setaffinity": (203, 122),
+    "sched_setattr": (314, 274),
+}
+_SETPRIORITY = (141, 140)
+_OWNERS = {  # what Landlock does not govern and a file's owner may do to it wherever it lies
+    "chmod": (90, None),
+    "fchmod": (91, 52),
+    "fchmodat": (268, 53),
+    "fchmodat2": (452, 452),
+    "chown": (92, None),
+    "fchown": (93, 55),
+    "lchown": (94, None),
+    "fchownat": (260, 54),
+    "utime": (132, None),
+    "utimes": (235, None),
+    "futimesat": (261, None),
+    "utimensat": (280, 88),
+    "setxattr": (188, 5),
+    "lsetxattr": (189, 6),
+    "fsetxattr": (190, 7),
+    "removexattr": (197, 14),
+    "lremovexattr": (198, 15),
+    "fremovexattr": (199, 16),
+    "setxattrat": (463, 463),
+    "removexattrat": (466, 466),
 }
 _ABSENT = {  # ENOSYS: libc and libuv then take the older way
     "clone3": (435, 435),
@@ -87,6 +135,14 @@ _ABSENT = {  # ENOSYS: libc and libuv then take the older way
 }
 _ZYGOTE_KILLED = {"mount": (165, 40), "setns": (308, 268)}
 _ZYGOTE_REFUSED = {"unshare": (272, 97)}
+_SIGNALS = {
+    "kill": (62, 129),
+    "tkill": (200, 130),
+    "tgkill": (234, 131),
+    "rt_sigqueueinfo": (129, 138),
+    "rt_tgsigqueueinfo": (297, 240),
+    "pidfd_send_signal": (424, 424),
+}
 _SOCKETS = {"socket": (41, 198), "socketpair": (53, 199)}
 _CLONE = (56, 220)
 _IOCTL = (16, 29)
@@ -110,12 +166,17 @@ def _ret(action: int) -> bytes:
     return _ins(_RET, action)
 
 
-def build(*, memfd: bool) -> bytes:
+def build(*, memfd: bool, restricted: bool = False, owner: bool = False) -> bytes:
     """Return the filter that a zygote takes on, and all its runs with it; 8 bytes an instruction.
 
     It leaves out the three calls by which a zygote separates its runs; `build_rest` has them.
     memfd: whether memfd_create is let through; without a memory cgroup its pages are counted
-    nowhere, so there it is absent.
+        nowhere, so there it is absent.
+    restricted: whether programs see the host's files and Landlock guards them. It does not guard
+        sockets that have a path (a container engine's, the session bus): only connected pairs are
+        let through.
+    owner: whether, moreover, programs run as a user who owns files: calls on modes, times and
+        attributes of files are refused.
     """
     column = list(_AUDIT_ARCH).index(platform.machine())
     bodies: dict[int, tuple[bytes, ...]] = {}
@@ -127,7 +188,17 @@ def build(*, memfd: bool) -> bytes:
                 bodies[number] = body
 
     put(_KILLED, (_ret(_KILL),))
-    put(_REFUSED, (_ret(_ERRNO | _EPERM),))
+    refused = (_ret(_ERRNO | _EPERM),)
+    put(_REFUSED, refused)
+    put(_OF_ITSELF, (_ins(_LD_ABS, _ARG0), _ins(_JEQ, 0, 0, 1), _ret(_ALLOW), *refused))
+    bodies[_SETPRIORITY[column]] = (
+        _ins(_LD_ABS, _ARG0),
+        _ins(_JEQ, 0, 0, 3),
+        _ins(_LD_ABS, _ARG1),
+        _ins(_JEQ, 0, 0, 1),
+        _ret(_ALLOW),
+        *refused,
+    )
     put(_ABSENT, (_ret(_ERRNO | _ENOSYS),))
     put(
         _SOCKETS,
@@ -138,9 +209,22 @@ def build(*, memfd: bool) -> bytes:
             _ret(_ERRNO | _EAFNOSUPPORT),
         ),
     )
+    if restricted:
+        bodies[_SOCKETS["socket"][column]] = refused
+        bodies[_SOCKETS["socketpair"][column]] = (
+            _ins(_LD_ABS, _ARG1),
+            _ins(_JSET, _DATAGRAMS, 0, 1),
+            *refused,
+            _ins(_LD_ABS, _ARG0),
+            _ins(_JEQ, _AF_UNIX, 0, 1),
+            _ret(_ALLOW),
+            _ret(_ERRNO | _EAFNOSUPPORT),
+        )
+    if owner:
+        put(_OWNERS, refused)
     bodies[_CLONE[column]] = (
         _ins(_LD_ABS, _ARG0),
-        _ins(_JSET, _NEW_NAMESPACES, 0, 1),
+        _ins(_JSET, _NOT_TO_CLONE, 0, 1),
         _ret(_ERRNO | _EPERM),
         _ret(_ALLOW),
     )
@@ -156,11 +240,16 @@ def build(*, memfd: bool) -> bytes:
     return _program(bodies, _FIRST_UNKNOWN)
 
 
-def build_rest() -> bytes:
-    """Return the filter that each run adds: no mount, no unshare, no setns."""
+def build_rest(*, signals: bool = True) -> bytes:
+    """Return the filter that each run adds: no mount, no unshare, no setns.
+
+    signals: whether signals may be sent; refuse them where nothing else keeps a program from
+        signalling other processes of its user (without namespaces, Landlock before version 6).
+    """
     column = list(_AUDIT_ARCH).index(platform.machine())
+    refused = _ZYGOTE_REFUSED if signals else {**_ZYGOTE_REFUSED, **_SIGNALS}
     bodies = {numbers[column]: (_ret(_KILL),) for numbers in _ZYGOTE_KILLED.values()}
-    bodies |= {numbers[column]: (_ret(_ERRNO | _EPERM),) for numbers in _ZYGOTE_REFUSED.values()}
+    bodies |= {numbers[column]: (_ret(_ERRNO | _EPERM),) for numbers in refused.values()}
     lines = [_ins(_LD_ABS, _NR)]
     for number, body in bodies.items():
         lines += [_ins(_JEQ, number, 0, 1), *body]

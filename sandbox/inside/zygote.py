@@ -58,6 +58,7 @@ class Zygote:
         self.page = mmap.mmap(-1, mmap.PAGESIZE)
         self.poll = select.poll()
         self.poll.register(self.control.fileno(), select.POLLIN)
+        self.cpu = -1
         self.own_pids = -1
         self.rules = -1
         self.disk_bytes = 0
@@ -67,9 +68,13 @@ class Zygote:
         """Go where the slot lives, load what programs will want, and give up what runs need not."""
         told = self.told
         kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
+        # The sleeper shares our handlers too: with Python's own, a program could interrupt us both.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
         if told.cgroup_joins:
             memory, *others = told.cgroup_joins
             self.join = os.open(memory, os.O_WRONLY | os.O_CLOEXEC)
+            if told.cpu_file:
+                self.cpu = os.open(told.cpu_file, os.O_RDONLY | os.O_CLOEXEC)
             for other in others:  # processes are counted with the zygote, memory without it
                 with open(other, "wb") as file:
                     file.write(b"0")
@@ -118,8 +123,12 @@ class Zygote:
             os.setresgid(self.uid, self.uid, self.uid)
         kernel.drop_capability_bounds()
         kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
-        kernel.Filter(syscall_filter.build(memfd=self.told.counts_memory)).install()
+        kernel.Filter(self._most_of_the_filter()).install()
         self.last_filter = kernel.Filter(syscall_filter.build_rest())
+
+    def _most_of_the_filter(self) -> bytes:
+        restricted = self.told.kind == "restricted"
+        return syscall_filter.build(memfd=self.told.counts_memory, restricted=restricted)
 
     def serve(self) -> None:
         """Answer requests until the supervisor closes the socket."""
@@ -136,6 +145,7 @@ class Zygote:
             self.work_options = mounts.work_options(self.uid, disk_bytes)
         self.page[:8] = bytes(8)
         places = self._arrange(fds, flags)
+        cpu = watch.CpuMeter(self.cpu)
         began = time.monotonic()
         sleeper = 0
         if self.namespace:
@@ -148,7 +158,7 @@ class Zygote:
             kernel.setns(self.own_pids, kernel.CLONE_NEWPID)
         for place in places:  # the link must have no end here, or nobody would see it close
             os.dup2(self.null, place, inheritable=False)
-        watcher = watch.Watcher(self.told, request, fds, child, sleeper)
+        watcher = watch.Watcher(self.told, request, fds, child, sleeper, cpu)
         try:
             reason = watcher.wait(self.poll, self.control.fileno(), began)
             wall_us = int((time.monotonic() - began) * 1e6)
