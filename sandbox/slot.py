@@ -10,7 +10,6 @@ import itertools
 import logging
 import marshal
 import os
-import shutil
 import signal
 import socket
 import stat
@@ -25,7 +24,7 @@ from typing import Any
 
 from sandbox import cgroup, toolchain
 from sandbox.errors import SandboxBroken, SandboxUnavailable
-from sandbox.inside import kernel, restrict, settings
+from sandbox.inside import kernel, settings, workplace
 from sandbox.inside.settings import REPLY, REQUEST, STAGE_DONE, Settings
 from sandbox.outcome import Kind, Outcome
 from sandbox.program import Limits, Program
@@ -264,7 +263,14 @@ class Slot:
         finally:
             self._forget_run()
             if self._work:
-                restrict.empty_work_place(self._work)
+                self._empty_work_place()
+
+    def _empty_work_place(self) -> None:
+        try:
+            workplace.empty(self._work)
+        except OSError as error:  # the next run gets another folder
+            log.warning("a work folder could not be emptied folder=%s error=%s", self._work, error)
+            self._stop()
 
     def _read(self, reply: tuple[int, ...], collect: tuple[str, ...], most: int, room: int) -> Ran:
         stage, number, status, reason, cpu_us, wall_us, largest_kb, sum_kb = reply
@@ -368,7 +374,9 @@ class Slot:
             self._group.close()
             self._group = None
         if self._work:
-            shutil.rmtree(self._work, ignore_errors=True)
+            with contextlib.suppress(OSError):
+                workplace.empty(self._work)
+                Path(self._work).rmdir()
             self._work = ""
 
     def close(self) -> None:

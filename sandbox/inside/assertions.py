@@ -35,10 +35,12 @@ class Proxy:
 
     Contract: arguments cross by value; what the candidate changed in them in place is changed in
     the caller's objects too; exceptions of Python's own types are raised again under their names.
+    `lost` says that a call was never answered, whatever the test made of the exception.
     """
 
     def __init__(self, link: Channel) -> None:
         self._link = link
+        self.lost: CandidateGone | ArgumentUnfit | None = None
         self.sent = 0
         self.answered = 0
         self.last_call = ""
@@ -56,20 +58,28 @@ class Proxy:
         return candidate
 
     def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if self.lost is not None:
+            raise self.lost
         try:
             request = wire.encode((args, kwargs))
         except wire.WireError as error:
-            raise ArgumentUnfit(str(error)) from None
+            # Once the candidate has answered, only what no answer can be made of is surely the
+            # test's own: a candidate must not choose the weaker mode by what it returns.
+            if self.answered and not isinstance(error, wire.ForeignType):
+                raise CandidateError(f"what it returned cannot be passed back: {error}") from None
+            self.lost = ArgumentUnfit(str(error))
+            raise self.lost from None
         self.sent += 1
         self.last_call = request
         self.last_answer = ""
         try:
             self._link.send(request)
+            reply = self._link.receive()
         except ChannelClosed:
-            raise CandidateGone from None
-        reply = self._link.receive()
+            reply = None
         if reply is None:
-            raise CandidateGone
+            self.lost = CandidateGone()
+            raise self.lost
         self.answered += 1
         return self._take(reply, args, kwargs)
 
@@ -82,26 +92,17 @@ class Proxy:
             raise CandidateError("the candidate's box sent no answer") from None
         answer, after = rest[:end], rest[end:]
         self.last_answer = answer
-        if letter == "x":
-            name, _, text = answer.partition(": ")
-            kind = getattr(builtins, name, None)
-            if isinstance(kind, type) and issubclass(kind, Exception):
-                try:
-                    raise kind(text)
-                except TypeError:  # UnicodeDecodeError and its like want five arguments
-                    raise CandidateError(answer) from None
-            raise CandidateError(answer)
-        if letter != "r":
-            raise CandidateError(answer)
         try:
-            value = wire.decode(answer)
+            value = wire.decode(answer) if letter == "r" else None
             if after:
                 new_args, new_kwargs = wire.decode(after)
                 overwrite(args, new_args)
                 overwrite(kwargs, new_kwargs)
-        except (wire.WireError, ValueError, TypeError) as error:
+        except (ValueError, TypeError) as error:
             raise CandidateError(f"the candidate's box sent no value: {error}") from None
-        return value
+        if letter == "r":
+            return value
+        raise _exception(answer) if letter == "x" else CandidateError(answer)
 
     def call_in_words(self) -> str:
         """Return the last call as source, shortened."""
@@ -119,11 +120,26 @@ class Proxy:
             return self.last_answer[:_SHORT]
 
 
+def _exception(answer: str) -> Exception:
+    """Return the exception that a candidate raised, if it is of one of Python's own types."""
+    name, _, text = answer.partition(": ")
+    kind = getattr(builtins, name, None)
+    if not (isinstance(kind, type) and issubclass(kind, Exception)):
+        return CandidateError(answer)
+    if issubclass(kind, StopIteration | StopAsyncIteration):
+        return RuntimeError(answer)  # as in a generator: `all(map(...))` must not end early
+    try:
+        return kind(text)
+    except TypeError:  # UnicodeDecodeError and its like want five arguments
+        return CandidateError(answer)
+
+
 class Beside:
     """The candidate in the test's own process: the shared mode."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self._function = function
+        self.lost: CandidateGone | ArgumentUnfit | None = None
         self.sent = 0
         self.answered = 0
         self._words = ("", "")
@@ -134,7 +150,14 @@ class Beside:
         def candidate(*args: Any, **kwargs: Any) -> Any:
             self.sent += 1
             self._words = (f"{name}({', '.join(map(short, args))})", "")
-            value = self._function(*args, **kwargs)
+            try:
+                value = self._function(*args, **kwargs)
+            except (StopIteration, StopAsyncIteration) as error:
+                self.answered += 1
+                raise RuntimeError(f"{type(error).__name__}: {error}") from None
+            except Exception:
+                self.answered += 1
+                raise
             self.answered += 1
             self._words = (self._words[0], short(value))
             return value
@@ -165,19 +188,19 @@ def prove(job: Mapping[str, Any], proxy: Proxy | Beside) -> dict[str, Any]:
         exec(compile(sources["<test>"], "<test>", "exec", dont_inherit=True), scope)
         if sources["<call>"]:
             exec(compile(sources["<call>"], "<call>", "exec", dont_inherit=True), scope)
-    except CandidateGone:
-        state = "gone"
-        failure = {"call": proxy.call_in_words()}
-    except ArgumentUnfit as error:
-        state = "unfit"
-        failure = {"reason": str(error)}
     except BaseException as error:  # noqa: BLE001 - any exception of a test is a failed test
-        state = "failed" if proxy.sent else "untested"
-        failure = _failure(error, sources, proxy)
+        if proxy.lost is None:
+            state = "failed" if proxy.sent else "untested"
+            failure = _failure(error, sources, proxy)
     else:
         if not proxy.sent:
             state = "untested"
             failure = {"reason": f"the tests never called {job['entry_point']}"}
+    # A test may have caught this one with a bare `except:`; it counts all the same.
+    if isinstance(proxy.lost, CandidateGone):
+        state, failure = "gone", {"call": proxy.call_in_words()}
+    elif proxy.lost is not None:
+        state, failure = "unfit", {"reason": str(proxy.lost)}
     return {"state": state, "sent": proxy.sent, "answered": proxy.answered, **failure}
 
 

@@ -31,16 +31,24 @@ class Channel:
         except (BrokenPipeError, ConnectionResetError):
             raise ChannelClosed from None
 
-    def receive(self) -> str | None:
-        """Return the next text; None when the other side has gone."""
+    def receive(self, limit: int = _LIMIT) -> str | None:
+        """Return the next text; None when the other side has gone, or sent what is no text.
+
+        limit: the most bytes that are taken in.
+        """
         head = self._take(_LENGTH.size)
         if head is None:
             return None
         (size,) = _LENGTH.unpack(head)
-        if size > _LIMIT:
+        if size > limit:
             return None
         body = self._take(size)
-        return None if body is None else body.decode("utf-8", "surrogatepass")
+        if body is None:
+            return None
+        try:
+            return body.decode("utf-8", "surrogatepass")
+        except UnicodeDecodeError:
+            return None
 
     def _take(self, count: int) -> bytes | None:
         parts = [self._buffer]

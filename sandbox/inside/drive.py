@@ -7,10 +7,12 @@ outside: what it writes are claims, which the judge compares with answers that n
 from __future__ import annotations
 
 import atexit
+import gc
 import json
 import linecache
 import marshal
 import os
+import signal
 import sys
 import threading
 import traceback
@@ -22,6 +24,7 @@ from sandbox.inside import assertions, settings, wire
 from sandbox.inside.channel import Channel
 
 ANSWERS_FD, LINK_FD = 3, 4
+_exit = os._exit  # the program may put something else there
 
 # The first letter of a line among the answers.
 RETURNED, RAISED, UNFIT = "r", "x", "u"
@@ -38,17 +41,26 @@ def read_job(fd: int) -> dict[str, Any]:
 
 def be(mode: int, job: dict[str, Any]) -> NoReturn:
     """Do the job and end the process."""
-    if job["files"]:
-        write_files(job["files"])
-    if mode == settings.SCRIPT:
-        _finish(_script(job))
-    if mode == settings.CALLS:
-        _finish(_calls(job))
-    if mode == settings.CANDIDATE:
-        _finish(_candidate(job))
-    if mode == settings.TESTS:
-        _finish(_tests(job))
-    _finish(_shared(job))
+    # A group of its own: kill(0, ...) must not reach the zygote, which may be of the same user.
+    os.setsid()
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    code = 1
+    try:
+        if job["files"]:
+            write_files(job["files"])
+        if mode == settings.SCRIPT:
+            code = _script(job)
+        elif mode == settings.CALLS:
+            code = _calls(job)
+        elif mode == settings.CANDIDATE:
+            code = _candidate(job)
+        elif mode == settings.TESTS:
+            code = _tests(job)
+        else:
+            code = _shared(job)
+    except BaseException as error:  # noqa: BLE001 - nothing may climb into the zygote's own code
+        sys.stderr.write(f"{_describe(error)}\n")
+    _finish(code, finalizers="__del__" in job.get("source", ""))
 
 
 def write_files(files: dict[str, bytes]) -> None:
@@ -71,7 +83,8 @@ def say(letter: str, text: str = "") -> None:
 def _compiled(source: str, path: str) -> CodeType | None:
     """Return the program's code; None after saying why there is none."""
     try:
-        code: CodeType = compile(source, path, "exec", dont_inherit=True)
+        # A file may begin with a byte order mark; a string to compile may not.
+        code: CodeType = compile(source.removeprefix("\ufeff"), path, "exec", dont_inherit=True)
         return code
     except (SyntaxError, ValueError, OverflowError, RecursionError, MemoryError) as error:
         sys.excepthook(type(error), error.with_traceback(None), None)
@@ -90,8 +103,12 @@ def _module(name: str, code: CodeType) -> ModuleType:
 def _script(job: dict[str, Any]) -> int:
     path = f"{sys.path[0]}/main.py"
     source = job["source"]
+    try:
+        content = source.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # a lone surrogate that stands for no byte; compile() will say so
+        content = source.encode("utf-8", "surrogatepass")
     with open(path, "wb", buffering=0) as file:
-        file.write(source.encode("utf-8", "surrogateescape"))
+        file.write(content)
     code = _compiled(source, path)
     if code is None:
         return 1
@@ -135,13 +152,17 @@ def _await_threads() -> None:
     threading._shutdown()  # type: ignore[attr-defined]  # as the interpreter does at its end
 
 
-def _finish(code: int) -> NoReturn:
+def _finish(code: int, *, finalizers: bool) -> NoReturn:
     """End as the interpreter would, without taking its modules apart."""
     try:
         atexit._run_exitfuncs()
-        main = sys.modules.get("__main__")
+        main = sys.modules.pop("__main__", None)
         if main is not None and threading.active_count() == 1:
-            main.__dict__.clear()  # finalizers of the program's own objects run
+            if finalizers:  # they may use names of the module: those must still be there
+                main = None
+                gc.collect()
+            else:
+                main.__dict__.clear()  # files that the program left open are written out
         for stream in (sys.stdout, sys.stderr):
             if stream is not None:
                 stream.flush()
@@ -149,7 +170,7 @@ def _finish(code: int) -> NoReturn:
         code = _exit_code(error)
     except BaseException:  # noqa: BLE001 - the program replaced or closed its streams
         code = code or 120
-    os._exit(code)
+    _exit(code)
 
 
 def _loaded(job: dict[str, Any]) -> ModuleType | None:
@@ -197,7 +218,11 @@ def _calls(job: dict[str, Any]) -> int:
     if module is None:
         return 1
     for text in job["calls"]:
-        function = _found(module, job["entry_point"])
+        try:
+            function = _found(module, job["entry_point"])
+        except BaseException as error:  # noqa: BLE001 - the constructor of the program's class
+            say(RAISED, _describe(error))
+            continue
         if function is None:
             return 1
         args, kwargs = wire.decode(text)
@@ -216,14 +241,14 @@ def answered(function: Callable[..., Any], args: Any, kwargs: Any) -> tuple[str,
             say(NO_MEMORY)
         return RAISED, _describe(error)
     try:
-        return RETURNED, wire.encode(value)
+        return RETURNED, wire.encode(value, loose=True)
     except wire.WireError as error:
         return UNFIT, str(error)
     except (MemoryError, RecursionError) as error:
         return UNFIT, f"the value could not be written down: {type(error).__name__}"
 
 
-_MUTABLE = frozenset({list, dict, set, bytearray, tuple})
+_UNCHANGEABLE = frozenset({int, float, bool, str, bytes, complex, type(None), range, frozenset})
 
 
 def _candidate(job: dict[str, Any]) -> int:
@@ -239,11 +264,11 @@ def _candidate(job: dict[str, Any]) -> int:
         args, kwargs = wire.decode(request)
         letter, answer = answered(function, args, kwargs)
         after = ""
-        if letter == RETURNED and not _MUTABLE.isdisjoint(map(type, (*args, *kwargs.values()))):
+        if not _UNCHANGEABLE.issuperset(map(type, (*args, *kwargs.values()))):
             try:
-                after = wire.encode((args, kwargs))
-            except wire.WireError:
-                letter, answer = UNFIT, "an argument was left holding what is not plain data"
+                after = wire.encode((args, kwargs), loose=True)
+            except wire.WireError:  # it used an argument as a store of its own objects
+                after = ""
             if after == request:
                 after = ""
         link.send(f"{letter}{len(answer)} {answer}{after}")

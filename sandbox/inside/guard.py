@@ -10,14 +10,13 @@ from __future__ import annotations
 import contextlib
 import os
 import select
-import shutil
 import signal
 import socket
 import sys
 import time
 from pathlib import Path
 
-from sandbox.inside import kernel, zygote
+from sandbox.inside import kernel, workplace, zygote
 from sandbox.inside.settings import Settings
 
 INSIDE_UID = 1000  # what an unprivileged user is called inside its own user namespace
@@ -45,7 +44,9 @@ def main() -> None:
     _watch(supervisor, child)
     _remove(settings.cgroup_folders)
     if settings.work:
-        shutil.rmtree(settings.work, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            workplace.empty(settings.work)
+            os.rmdir(settings.work)
 
 
 def _separate(settings: Settings) -> int:

@@ -7,20 +7,26 @@ always says yes must not reach a comparison.
 
 Round trip: `decode(encode(x))` has the same types and values at every level (NaN, -0.0, lone
 surrogates and big ints too). Refused: functions, instances, cyclic values, values nested deeper
-than MAX_DEPTH.
+than MAX_DEPTH; in `decode` also what would cost the reader more than its text is long (a range to
+be spelt out, keys that all hash alike).
 """
 
 from __future__ import annotations
 
 import base64
 import json
+import math
 import sys
+from collections import Counter, OrderedDict, defaultdict
 from typing import Any
 
 MAX_DEPTH = 200  # ours: far above any benchmark's data, far below Python's recursion limit
 _PLAIN_INT = 1 << 63  # above it the decimal form meets Python's digit limit: written in hex
+_MOST_ALIKE = 256  # ours: members of one set or dict that may share a hash
+_EMPTY_SIDE = 1 << 16  # ours: the longest side of an array that holds nothing
 
 _ATOMS = frozenset({type(None), bool, float, str})
+_DICTS = frozenset({dict, Counter, OrderedDict, defaultdict})
 _dumps = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
 
@@ -28,17 +34,70 @@ class WireError(ValueError):
     """A value that cannot cross as data, or text that is no value."""
 
 
-def encode(value: Any) -> str:
-    """Return the text of `value`. Raises WireError, naming the type that cannot cross."""
-    return _dumps(_plain(value, 0))
+class ForeignType(WireError):
+    """A value of a type that `decode` never gives, so none that came over the wire."""
+
+
+def encode(value: Any, *, loose: bool = False) -> str:
+    """Return the text of `value`. Raises WireError, naming the type that cannot cross.
+
+    loose: write the standard library's dicts and named tuples as the dicts and tuples that they
+    equal, instead of refusing them.
+    """
+    try:
+        return _dumps(_plain(value, 0))
+    except ForeignType:
+        if not loose:
+            raise
+        return _dumps(_plain(_plainer(value, 0), 0))
 
 
 def decode(text: str) -> Any:
-    """Return the value of `text`. Raises WireError on anything that `encode` did not write."""
+    """Return the value of `text`. Raises WireError on text that `encode` cannot have written."""
     try:
-        return json.loads(text, object_pairs_hook=_tagged)
-    except (ValueError, RecursionError, OverflowError, TypeError, MemoryError) as error:
+        value = json.loads(text, object_pairs_hook=_tagged)
+    except (
+        ValueError,
+        LookupError,
+        RecursionError,
+        OverflowError,
+        TypeError,
+        MemoryError,
+    ) as error:
         raise WireError(f"not a value: {error}") from None
+    if text.count("[") > MAX_DEPTH:
+        _check_depth(value)
+    return value
+
+
+def _check_depth(value: Any) -> None:
+    level = [value]
+    for _ in range(MAX_DEPTH + 1):
+        below: list[Any] = []
+        for one in level:
+            if isinstance(one, dict):
+                below += one.keys()
+                below += one.values()
+            elif isinstance(one, list | tuple | set | frozenset):
+                below += one
+        if not below:
+            return
+        level = below
+    raise WireError(f"a value nested deeper than {MAX_DEPTH} levels")
+
+
+def _plainer(value: Any, depth: int) -> Any:
+    """Return `value` with dicts for the standard library's kinds of dict, tuples for named ones."""
+    kind = type(value)
+    if depth > MAX_DEPTH:
+        return value
+    if kind in _DICTS:
+        return {key: _plainer(member, depth + 1) for key, member in dict.items(value)}
+    if kind is list:
+        return [_plainer(member, depth + 1) for member in value]
+    if kind is tuple or (kind.__bases__ == (tuple,) and hasattr(kind, "_fields")):
+        return tuple(_plainer(member, depth + 1) for member in tuple.__iter__(value))
+    return value
 
 
 def _plain(value: Any, depth: int) -> Any:
@@ -69,7 +128,7 @@ def _plain(value: Any, depth: int) -> Any:
         return {"B": base64.b64encode(value).decode()}
     if kind.__module__ == "numpy":
         return _numpy(value)
-    raise WireError(f"a value of type {kind.__module__}.{kind.__qualname__} is not plain data")
+    raise ForeignType(f"a value of type {kind.__module__}.{kind.__qualname__} is not plain data")
 
 
 def _members(values: Any, depth: int) -> list[Any]:
@@ -95,29 +154,34 @@ def _tagged(pairs: list[tuple[str, Any]]) -> Any:
     if len(pairs) != 1:
         raise WireError("an object needs exactly one tag")
     tag, body = pairs[0]
-    if tag == "t":
-        return tuple(_listed(body))
-    if tag == "d":
-        keys, values = body
-        return dict(zip(keys, values, strict=True))
-    if tag == "s":
-        return set(_listed(body))
-    if tag == "f":
-        return frozenset(_listed(body))
     if tag == "i":
-        return int(body, 16)
+        return int(_text(body), 16)
     if tag == "b":
-        return base64.b64decode(body, validate=True)
+        return base64.b64decode(_text(body), validate=True)
     if tag == "B":
-        return bytearray(base64.b64decode(body, validate=True))
+        return bytearray(base64.b64decode(_text(body), validate=True))
+    parts = _listed(body)
+    if tag == "t":
+        return tuple(parts)
+    if tag == "d":
+        keys, values = parts
+        return dict(zip(_hashable(_listed(keys)), _listed(values), strict=True))
+    if tag == "s":
+        return set(_hashable(parts))
+    if tag == "f":
+        return frozenset(_hashable(parts))
     if tag == "c":
-        real, imag = body
+        real, imag = parts
         return complex(float(real), float(imag))
     if tag == "r":
-        return range(*body)
+        return range(*parts)
     if tag in ("n", "g"):
-        return _array(tag, body)
+        return _array(tag, *parts)
     raise WireError(f"unknown tag {tag!r}")
+
+
+# Every body is checked before it is used: a range where a list should be would be spelt out in the
+# reader's memory, however short its text was.
 
 
 def _listed(body: Any) -> list[Any]:
@@ -126,13 +190,37 @@ def _listed(body: Any) -> list[Any]:
     return body
 
 
-def _array(tag: str, body: Any) -> Any:
+def _text(body: Any) -> str:
+    if type(body) is not str:
+        raise WireError("a string is missing")
+    return body
+
+
+def _hashable(members: list[Any]) -> list[Any]:
+    """Return the members; raise WireError where a table of them would take quadratic time."""
+    if len(members) > _MOST_ALIKE:
+        hashes = sorted(map(hash, members))
+        pairs = zip(hashes, hashes[_MOST_ALIKE:], strict=False)
+        if any(first == last for first, last in pairs):
+            raise WireError("too many keys that hash alike")
+    return members
+
+
+def _array(tag: str, name: Any, *rest: Any) -> Any:
     try:
         import numpy
     except ImportError:
         raise WireError("a numpy value came, and numpy is not installed here") from None
-    dtype = numpy.dtype(body[0])
-    if dtype.kind not in "biufc":
-        raise WireError(f"numpy dtype {body[0]!r} is not plain data")
-    flat = numpy.frombuffer(base64.b64decode(body[-1], validate=True), dtype=dtype)
-    return flat[0] if tag == "g" else flat.reshape(body[1]).copy()
+    if not (_text(name)[:1] in "<>|" and name[1:2] in "biufc" and name[2:].isdecimal()):
+        raise WireError(f"numpy dtype {name!r} is not plain data")
+    flat = numpy.frombuffer(base64.b64decode(_text(rest[-1]), validate=True), dtype=name)
+    if tag == "g":
+        if flat.size != 1:
+            raise WireError("a numpy scalar is missing")
+        return flat[0]
+    shape = _listed(rest[0])
+    if any(type(side) is not int or side < 0 for side in shape) or math.prod(shape) != flat.size:
+        raise WireError("an array's shape is not that of its data")
+    if not flat.size and max(shape) > _EMPTY_SIDE:
+        raise WireError("an empty array of many rows")
+    return flat.reshape(shape).copy()

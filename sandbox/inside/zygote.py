@@ -31,6 +31,7 @@ from sandbox.inside.settings import REPLY, REQUEST, STAGE_DONE, Settings
 _PAYLOAD_FD, _COLLECT_FD, _RULES_FD = 5, 6, 7
 _FIRST_COMING_IN = 10
 _DESCRIPTORS = 256
+_LANDLOCK_SCOPES_SIGNALS = 6
 _SEPARATE = (
     kernel.CLONE_NEWNS | kernel.CLONE_NEWIPC | kernel.CLONE_NEWUTS | kernel.CLONE_NEWNET
 )  # fmt: skip
@@ -123,12 +124,18 @@ class Zygote:
             os.setresgid(self.uid, self.uid, self.uid)
         kernel.drop_capability_bounds()
         kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
-        kernel.Filter(self._most_of_the_filter()).install()
-        self.last_filter = kernel.Filter(syscall_filter.build_rest())
+        most, rest = self._filters()
+        kernel.Filter(most).install()
+        self.last_filter = kernel.Filter(rest)
 
-    def _most_of_the_filter(self) -> bytes:
+    def _filters(self) -> tuple[bytes, bytes]:
         restricted = self.told.kind == "restricted"
-        return syscall_filter.build(memfd=self.told.counts_memory, restricted=restricted)
+        owner = restricted and self.told.uid is None
+        alone = not owner or kernel.landlock_version() >= _LANDLOCK_SCOPES_SIGNALS
+        most = syscall_filter.build(
+            memfd=self.told.counts_memory, restricted=restricted, owner=owner
+        )
+        return most, syscall_filter.build_rest(signals=alone)
 
     def serve(self) -> None:
         """Answer requests until the supervisor closes the socket."""
