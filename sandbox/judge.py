@@ -19,7 +19,7 @@ from sandbox.cases import AssertTests, Call, CallTests, StdioTests, Tests
 from sandbox.errors import SandboxBroken, TestsBroken
 from sandbox.inside import settings, wire
 from sandbox.inside.assertions import short
-from sandbox.inside.channel import Channel
+from sandbox.inside.channel import Channel, ChannelClosed
 from sandbox.outcome import Kind, Outcome
 from sandbox.program import Limits, Program
 from sandbox.slot import Ran, Slot
@@ -28,6 +28,7 @@ from sandbox.verdict import Failure, Verdict
 _ANSWER_FLOOR = 1 << 16  # characters; a longer answer than 64 x the expected one is not read
 _ANSWER_FACTOR = 64
 _NONCE_BYTES = 16
+_CLAIM_MOST = 1 << 16  # bytes; our own reports are shorter
 
 
 def judge(
@@ -181,7 +182,10 @@ def _prepared(tests: CallTests) -> tuple[tuple[str, ...], int]:
         if found is not None:
             _kept.move_to_end(id(tests))
             return found[1], found[2]
-    texts = tuple(wire.encode((list(call.args), dict(call.kwargs))) for call in tests.calls)
+    try:
+        texts = tuple(wire.encode((list(call.args), dict(call.kwargs))) for call in tests.calls)
+    except wire.WireError as error:
+        raise TestsBroken(f"calls of {tests.entry_point}: an argument is {error}") from None
     room = sum(_room(call) for call in tests.calls) + _ANSWER_FLOOR
     with _kept_lock:
         _kept[id(tests)] = (tests, texts, room)
@@ -248,7 +252,8 @@ def _judge_proxy(
         )
         try:
             tests_slot.begin(settings.TESTS, _tests_job(tests), limits, link=theirs.fileno())
-        except SandboxBroken:
+        except BaseException:
+            # The candidate is under way: were its reply not taken now, the next run would get it.
             ours.close()
             theirs.close()
             slot.finish()
@@ -288,7 +293,8 @@ def _unproven(proof: Ran, candidate: Ran) -> dict[str, Any]:
     """The test's box ended without a word: out of time or memory, over the candidate's data."""
     if candidate.outcome.kind is not Kind.PASSED:
         return {"state": "gone"}
-    if proof.outcome.kind is Kind.PASSED or proof.outcome.exit_code is not None:
+    ended_itself = proof.outcome.exit_code is not None
+    if ended_itself and proof.outcome.kind in (Kind.PASSED, Kind.CRASHED):
         raise SandboxBroken(f"the test's box ended without a word: {_why(proof.outcome)}")
     return {"state": "ended", "kind": proof.outcome.kind, "reason": _why(proof.outcome)}
 
@@ -296,6 +302,11 @@ def _unproven(proof: Ran, candidate: Ran) -> dict[str, Any]:
 def _verdict(
     tests: AssertTests, report: Mapping[str, Any], candidate: Ran, proof: Ran | None, mode: str
 ) -> Verdict:
+    """Make the verdict of what was reported. Raises TestsBroken where the tests are at fault.
+
+    A report without a test's box of its own is a claim of the candidate's process: after a proxy
+    could not take an argument, the tests are known to call, and "untested" is a lie.
+    """
     outcome = candidate.outcome
     state = report["state"]
     passed, failure = 0, None
@@ -306,7 +317,7 @@ def _verdict(
     elif state == "gone" or (state == "untested" and outcome.kind is not Kind.PASSED):
         kind = _unanswered(candidate)
         failure = _failure(report, _loading(candidate) or _why(outcome))
-    elif state == "untested":
+    elif state == "untested" and (proof is not None or tests.mode == "shared"):
         raise TestsBroken(f"tests of {tests.entry_point}: {report.get('reason', '')}")
     elif state == "unfit":
         raise TestsBroken(
@@ -317,7 +328,7 @@ def _verdict(
         kind = report["kind"] if report["kind"] is not Kind.PASSED else Kind.WRONG
         failure = _failure(report, f"the test's box: {report['reason']}")
     else:
-        kind, failure = Kind.WRONG, _failure(report, report["reason"])
+        kind, failure = Kind.WRONG, _failure(report, str(report.get("reason", "")))
     return Verdict(
         kind=kind,
         passed=passed,
@@ -336,13 +347,19 @@ def _loading(candidate: Ran) -> str:
 
 
 def _failure(report: Mapping[str, Any], reason: str) -> Failure:
+    call, got = report.get("call", ""), report.get("got", "")
     return Failure(
         index=0,
-        test=report.get("line") or report.get("call", ""),
-        expected=report.get("expected", ""),
-        got=f"{report['call']} -> {report['got']}" if report.get("got") else "",
-        reason=reason,
+        test=_printable(report.get("line") or call),
+        expected=_printable(report.get("expected", "")),
+        got=_printable(f"{call} -> {got}" if got else ""),
+        reason=_printable(reason),
     )
+
+
+def _printable(text: object) -> str:
+    """Return words of a box as text that every file and terminal takes: no lone surrogates."""
+    return str(text).encode("utf-8", "backslashreplace").decode()
 
 
 def _judge_shared(program: Program, tests: AssertTests, limits: Limits, slot: Slot) -> Verdict:
@@ -363,19 +380,28 @@ def _judge_shared(program: Program, tests: AssertTests, limits: Limits, slot: Sl
             )
         channel = Channel(ours.fileno())
         _await_readable(ours, limits)
-        if channel.receive() == "loaded":
-            channel.send(nonce)
-        ran = slot.finish()
-        said = channel.receive()
-    report: dict[str, Any] = {"state": "gone"}
-    if said is not None:
         try:
-            claim = json.loads(said)
-        except ValueError:
-            claim = {}
-        if isinstance(claim, dict) and claim.get("nonce") == nonce and "sent" in claim:
-            report = claim
-    return _verdict(tests, report, ran, None, "shared")
+            if channel.receive(_CLAIM_MOST) == "loaded":
+                channel.send(nonce)
+        except ChannelClosed:  # it said so and was gone: its outcome tells why
+            pass
+        finally:
+            ran = slot.finish()
+        said = channel.receive(_CLAIM_MOST)
+    return _verdict(tests, _claim(said, nonce), ran, None, "shared")
+
+
+def _claim(said: str | None, nonce: str) -> dict[str, Any]:
+    """Return the report of a shared box, or that there is none, whatever the program wrote."""
+    try:
+        claim = json.loads(said or "")
+    except (ValueError, RecursionError):
+        claim = None
+    if isinstance(claim, dict) and claim.get("nonce") == nonce:
+        counted = type(claim.get("sent")) is int and type(claim.get("answered")) is int
+        if counted and claim.get("state") in ("passed", "failed", "untested"):
+            return claim
+    return {"state": "gone"}
 
 
 def _await_readable(link: socket.socket, limits: Limits) -> None:

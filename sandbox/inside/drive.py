@@ -59,8 +59,18 @@ def be(mode: int, job: dict[str, Any]) -> NoReturn:
         else:
             code = _shared(job)
     except BaseException as error:  # noqa: BLE001 - nothing may climb into the zygote's own code
-        sys.stderr.write(f"{_describe(error)}\n")
+        _mourn(error)
     _finish(code, finalizers="__del__" in job.get("source", ""))
+
+
+def _mourn(error: BaseException) -> None:
+    """Say what went wrong outside the program's own code: a full disk, a hook that it replaced."""
+    try:
+        if isinstance(error, MemoryError):
+            say(NO_MEMORY)
+        os.write(2, f"{_describe(error)}\n".encode("utf-8", "backslashreplace"))
+    except BaseException:  # noqa: BLE001 - it closed the descriptors too
+        return
 
 
 def write_files(files: dict[str, bytes]) -> None:
