@@ -40,8 +40,8 @@ _BOOTSTRAP = (
 _START_S = 60.0
 _GRACE_S = 30.0
 _STAGES = (
-    "joining the cgroup", "mounting the work folder", "arranging descriptors", "setting limits",
-    "changing the user", "restricting privileges",
+    "joining the cgroup", "arranging descriptors", "setting limits", "changing the user",
+    "restricting privileges",
 )  # fmt: skip
 _UID_BASE = 1_000_000_000
 _UIDS_PER_PROCESS = 2_000
@@ -184,8 +184,8 @@ class Slot:
     ) -> None:
         """Send a run to the zygote. `link` is given away: the caller closes its own copy."""
         if self._running:  # an earlier run was never read: its reply must not pass for this one's
-            self._forget_run()
             self._stop()
+            self._forget_run()
         if self._control is None:
             self._start()
         assert self._control is not None
@@ -225,8 +225,8 @@ class Slot:
         try:
             socket.send_fds(self._control, [request], riding)
         except OSError as error:
-            self._forget_run()
             self._stop()
+            self._forget_run()
             raise SandboxBroken(f"the zygote was gone before the run: {error}") from None
         finally:
             if theirs is not None:
@@ -255,8 +255,8 @@ class Slot:
         else:
             why = "it died"
         if len(raw) != REPLY.size:
-            self._forget_run()
             self._stop()
+            self._forget_run()
             raise SandboxBroken(f"the zygote of this run was lost: {why}")
         try:
             return self._read(REPLY.unpack(raw), tuple(collect), answers + 2, room)
@@ -364,6 +364,8 @@ class Slot:
             self._control = None
         guard, self._guard = self._guard, None
         if guard is not None:
+            if self._running:  # the zygote listens again only when the run is over
+                guard.kill()
             try:
                 guard.wait(timeout=5)
             except subprocess.TimeoutExpired:
@@ -383,9 +385,9 @@ class Slot:
         """End the slot for good."""
         if self._number < 0:
             return
+        self._stop()
         with contextlib.suppress(OSError):
             self._forget_run()
-        self._stop()
         with _numbers_lock:
             _free_numbers.append(self._number)
         self._number = -1

@@ -6,6 +6,8 @@ outside: what it writes are claims, which the judge compares with answers that n
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]  # signal's own wrappers make enums
+import _thread
 import atexit
 import gc
 import json
@@ -43,7 +45,7 @@ def be(mode: int, job: dict[str, Any]) -> NoReturn:
     """Do the job and end the process."""
     # A group of its own: kill(0, ...) must not reach the zygote, which may be of the same user.
     os.setsid()
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    _signal.signal(signal.SIGINT, signal.default_int_handler)
     code = 1
     try:
         if job["files"]:
@@ -159,7 +161,8 @@ def _show(error: BaseException) -> None:
 
 
 def _await_threads() -> None:
-    threading._shutdown()  # type: ignore[attr-defined]  # as the interpreter does at its end
+    if _thread._count():
+        threading._shutdown()  # type: ignore[attr-defined]  # as the interpreter does at its end
 
 
 def _finish(code: int, *, finalizers: bool) -> NoReturn:
@@ -167,7 +170,7 @@ def _finish(code: int, *, finalizers: bool) -> NoReturn:
     try:
         atexit._run_exitfuncs()
         main = sys.modules.pop("__main__", None)
-        if main is not None and threading.active_count() == 1:
+        if main is not None and not _thread._count():
             if finalizers:  # they may use names of the module: those must still be there
                 main = None
                 gc.collect()

@@ -33,7 +33,6 @@ PR_SET_CHILD_SUBREAPER = 36
 PR_SET_NO_NEW_PRIVS = 38
 PR_CAP_AMBIENT = 47
 PR_CAP_AMBIENT_CLEAR_ALL = 4
-SIGCHLD = 17
 
 _SECCOMP_SET_MODE_FILTER = 1
 _NUMBERS = {  # system calls without a libc wrapper: (x86_64, aarch64)
@@ -171,8 +170,11 @@ class Pauser:
         self._top = (ctypes.addressof(self._stack) + _STACK_BYTES) & ~0xF
 
     def start(self) -> int:
-        """Return the pid of a new sleeper. Only one may be alive: they share a stack."""
-        pid: int = _libc.clone(_PAUSE, self._top, CLONE_VM | SIGCHLD, None)
+        """Return the pid of a new sleeper, which ends without a signal (wait with __WALL).
+
+        Only one may be alive: they share a stack.
+        """
+        pid: int = _libc.clone(_PAUSE, self._top, CLONE_VM, None)
         if pid < 0:
             _raise("clone")
         return pid

@@ -1,20 +1,17 @@
 """The zygote's watchdog over one run: CPU time, wall time, output size, and memory without cgroups.
 
 CPU time is summed over every process of the run, so spreading work over children gains nothing.
-A run shorter than the first tick costs no more than one poll(2).
+A run shorter than the first tick is not looked at.
 """
 
 from __future__ import annotations
 
 import os
-import select
-import time
 
 from sandbox.inside import settings
 from sandbox.inside.settings import Settings
 
-_FIRST_TICK_S = 0.05
-_TICK_S = 0.05
+TICK_S = 0.05
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 _PAGE_KB = os.sysconf("SC_PAGE_SIZE") // 1024
 
@@ -44,51 +41,20 @@ class CpuMeter:
 
 
 class Watcher:
-    """Waits for one child of the zygote and says why it had to be ended, if it had."""
+    """Looks at one run from time to time and says why it must be ended, if it must."""
 
     def __init__(
-        self,
-        told: Settings,
-        request: tuple[int, ...],
-        fds: list[int],
-        child: int,
-        sleeper: int,
-        cpu: CpuMeter,
+        self, told: Settings, request: tuple[int, ...], outputs: list[int], meter: CpuMeter
     ) -> None:
-        self._meter = cpu
-        _, _, self._cpu_s, self._wall_s, self._memory, _, _, self._output, self._processes_most = (
-            request
-        )
-        self._outputs = fds[1:3]
-        self._child = child
+        _, _, self._cpu_s, _, self._memory, _, _, self._output, self._processes_most = request
+        self._meter = meter
+        self._outputs = outputs
         self._weighs = not told.counts_memory
-        # In our own PID namespace we are 1; the sleeper's memory is ours.
-        self._not_the_run = ("1", str(sleeper)) if told.kind == "namespace" else ()
+        self._whole_proc = told.kind == "namespace"
         self.largest_sum_kb = 0
 
-    def wait(self, poll: select.poll, control: int, began: float) -> int:
-        """Return when the child has ended (NO_REASON), or must be ended (the reason)."""
-        fd = os.pidfd_open(self._child)
-        poll.register(fd, select.POLLIN)
-        try:
-            tick_s = min(_FIRST_TICK_S, self._cpu_s / (os.cpu_count() or 1))
-            while True:
-                left_s = began + self._wall_s - time.monotonic()
-                ready = poll.poll(max(0.0, min(tick_s, left_s)) * 1000)
-                for number, _ in ready:
-                    if number == control:
-                        os._exit(0)  # the supervisor hung up; our PID namespace ends with us
-                if ready:
-                    return settings.NO_REASON
-                reason = self._judge(left_s)
-                if reason:
-                    return reason
-                tick_s = _TICK_S
-        finally:
-            poll.unregister(fd)
-            os.close(fd)
-
-    def _judge(self, left_s: float) -> int:
+    def judge(self) -> int:
+        """Return the reason to end the run now, or NO_REASON."""
         cpu_s, sum_kb, processes = self._usage()
         cpu_s = max(cpu_s, self._meter.used_s())
         self.largest_sum_kb = max(self.largest_sum_kb, sum_kb)
@@ -100,7 +66,7 @@ class Watcher:
             return settings.MEMORY
         if processes > self._processes_most:  # rlimits do not count the processes of root
             return settings.PROCESSES
-        return settings.WALL if left_s <= 0 else settings.NO_REASON
+        return settings.NO_REASON
 
     def _usage(self) -> tuple[float, int, int]:
         """Return CPU seconds and RSS in KiB of all processes of the run, and how many they are."""
@@ -117,8 +83,8 @@ class Watcher:
         return cpu_ticks / _TICKS_PER_S, pages * _PAGE_KB, len(names)
 
     def _processes(self) -> list[str]:
-        if self._not_the_run:
-            return [n for n in os.listdir("/proc") if n.isdigit() and n not in self._not_the_run]
+        if self._whole_proc:  # the run's own /proc; its first process is the sleeper
+            return [name for name in os.listdir("/proc") if name.isdigit() and name != "1"]
         return descendants(os.getpid())
 
 

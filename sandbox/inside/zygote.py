@@ -10,13 +10,12 @@ every line it runs, so the child's own part is kept short.
 
 from __future__ import annotations
 
-import contextlib
+import _signal  # type: ignore[import-not-found]  # signal's own wrappers make enums
 import gc
 import importlib
 import mmap
 import os
 import resource
-import select
 import signal
 import site
 import socket
@@ -31,6 +30,11 @@ from sandbox.inside.settings import REPLY, REQUEST, STAGE_DONE, Settings
 _PAYLOAD_FD, _COLLECT_FD, _RULES_FD = 5, 6, 7
 _FIRST_COMING_IN = 10
 _DESCRIPTORS = 256
+_RIDING_BYTES = socket.CMSG_SPACE(8 * 4)
+_FD = struct.Struct("i")
+_NO_STAGE = bytes(8)
+_CHILD_SIGNALS = (signal.SIGCHLD,)
+_WALL = 0x40000000  # wait for children of every kind, the sleeper's too
 _LANDLOCK_SCOPES_SIGNALS = 6
 _SEPARATE = (
     kernel.CLONE_NEWNS | kernel.CLONE_NEWIPC | kernel.CLONE_NEWUTS | kernel.CLONE_NEWNET
@@ -57,10 +61,9 @@ class Zygote:
         self.join = -1
         # One shared page tells how far a child came before it let the program start.
         self.page = mmap.mmap(-1, mmap.PAGESIZE)
-        self.poll = select.poll()
-        self.poll.register(self.control.fileno(), select.POLLIN)
+        self.cores = os.cpu_count() or 1
         self.cpu = -1
-        self.own_pids = -1
+        self.home: mounts.Home
         self.rules = -1
         self.disk_bytes = 0
         self.work_options = ""
@@ -71,6 +74,8 @@ class Zygote:
         kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
         # The sleeper shares our handlers too: with Python's own, a program could interrupt us both.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
+        # Blocked, so that a child's end is waited for with a time limit in one call.
+        signal.pthread_sigmask(signal.SIG_BLOCK, _CHILD_SIGNALS)
         if told.cgroup_joins:
             memory, *others = told.cgroup_joins
             self.join = os.open(memory, os.O_WRONLY | os.O_CLOEXEC)
@@ -83,7 +88,7 @@ class Zygote:
             kernel.unshare(_SEPARATE)
             kernel.set_host_name("box")
             mounts.build_root(told, uid=self.uid, gid=self.uid)
-            self.own_pids = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+            self.home = mounts.Home()
         else:
             kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
             os.chdir(told.work)
@@ -140,9 +145,10 @@ class Zygote:
     def serve(self) -> None:
         """Answer requests until the supervisor closes the socket."""
         while True:
-            raw, fds, _, _ = socket.recv_fds(self.control, REQUEST.size, 8)
+            raw, riding, _, _ = self.control.recvmsg(REQUEST.size, _RIDING_BYTES)
             if not raw:
                 return
+            fds = [fd for _, _, part in riding for (fd,) in _FD.iter_unpack(part)]
             self.control.send(self._run(REQUEST.unpack(raw), fds))
 
     def _run(self, request: tuple[int, ...], fds: list[int]) -> bytes:
@@ -150,27 +156,24 @@ class Zygote:
         if disk_bytes != self.disk_bytes:
             self.disk_bytes = disk_bytes
             self.work_options = mounts.work_options(self.uid, disk_bytes)
-        self.page[:8] = bytes(8)
+        self.page[:8] = _NO_STAGE
         places = self._arrange(fds, flags)
-        cpu = watch.CpuMeter(self.cpu)
+        watcher = watch.Watcher(self.told, request, fds[1:3], watch.CpuMeter(self.cpu))
         began = time.monotonic()
         sleeper = 0
         if self.namespace:
-            kernel.unshare(kernel.CLONE_NEWPID)
+            mounts.enter_run(self.work_options)
             sleeper = self.pauser.start()
         child = os.fork()
         if child == 0:
             self._child(request)
+        # As little as can be until the child is gone: what we touch meanwhile is copied for it.
+        reason, status, cpu_us, largest_kb = self._await(child, sleeper, request, watcher, began)
+        wall_us = int((time.monotonic() - began) * 1e6)
         if self.namespace:
-            kernel.setns(self.own_pids, kernel.CLONE_NEWPID)
+            self.home.leave_run()
         for place in places:  # the link must have no end here, or nobody would see it close
             os.dup2(self.null, place, inheritable=False)
-        watcher = watch.Watcher(self.told, request, fds, child, sleeper, cpu)
-        try:
-            reason = watcher.wait(self.poll, self.control.fileno(), began)
-            wall_us = int((time.monotonic() - began) * 1e6)
-        finally:
-            status, cpu_us, largest_kb = self._end(child, sleeper)
         os.close(fds[1])
         os.close(fds[2])
         stage, number = self.page[0], struct.unpack("i", self.page[4:8])[0]
@@ -197,41 +200,60 @@ class Zygote:
                 os.close(fd)
         return list(where)
 
-    def _end(self, child: int, sleeper: int) -> tuple[int, int, int]:
-        """Kill all that is left of a run; return its status, CPU microseconds and largest RSS."""
-        if sleeper:
-            os.kill(sleeper, signal.SIGKILL)
-            _, status, used = os.wait4(child, 0)
-            _, _, rest = os.wait4(sleeper, 0)
-            cpu_s = used.ru_utime + used.ru_stime + rest.ru_utime + rest.ru_stime
-            # The sleeper shares our memory, so its own RSS says nothing of the run's.
-            return status, int(cpu_s * 1e6), used.ru_maxrss
+    def _await(
+        self,
+        child: int,
+        sleeper: int,
+        request: tuple[int, ...],
+        watcher: watch.Watcher,
+        began: float,
+    ) -> tuple[int, int, int, int]:
+        """Wait for the child, ending it where it must be; then end all that is left of the run.
+
+        Returns the reason, the wait status, CPU microseconds and the largest RSS in KiB.
+        """
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        with contextlib.suppress(ProcessLookupError):
+        tick_s = min(watch.TICK_S, request[2] / self.cores)
+        deadline, reason, pid = began + request[3], settings.NO_REASON, 0
+        while not pid:
+            if signal.sigtimedwait(_CHILD_SIGNALS, tick_s) is None:
+                tick_s = watch.TICK_S
+                reason = watcher.judge()
+                if not reason and time.monotonic() >= deadline:
+                    reason = settings.WALL
+                if reason:
+                    break
+            # The signal may be an older child's: only the child's own status counts.
+            pid, status, used = os.wait4(child, os.WNOHANG)
+        if sleeper:
+            os.kill(sleeper, signal.SIGKILL)  # and with it, its whole PID namespace
+        elif not pid:
             os.kill(child, signal.SIGKILL)
-        _, status, used = os.wait4(child, 0)
-        restrict.kill_descendants()
+        if not pid:
+            _, status, used = os.wait4(child, 0)
+        if sleeper:
+            os.wait4(sleeper, _WALL)
+        else:
+            restrict.kill_descendants()
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-        return status, int(cpu_s * 1e6), used.ru_maxrss
+        return reason, status, int(cpu_s * 1e6), used.ru_maxrss
 
     def _child(self, request: tuple[int, ...]) -> None:
         """Put on the layers that are a run's own, then be the program. Never returns."""
         mode, flags, cpu_s, _, memory, address, disk, _, processes = request
         page = self.page
         try:
+            _signal.pthread_sigmask(signal.SIG_UNBLOCK, _CHILD_SIGNALS)
             if self.join >= 0:
                 os.write(self.join, b"0")
             page[0] = 1
-            if self.namespace:
-                mounts.enter_run(self.work_options)
-            page[0] = 2
             if self.rules >= 0:
                 os.dup2(self.rules, _RULES_FD, inheritable=False)
             os.closerange(_RULES_FD + 1, _DESCRIPTORS)
             if flags & settings.HAS_COLLECT:
                 _send_work_folder()
-            page[0] = 3
+            page[0] = 2
             put = resource.setrlimit
             whole_s = int(-(-cpu_s // 1)) + 1
             # The watchdog ends a run at the exact limit; this stops a process that outruns it.
@@ -242,12 +264,12 @@ class Zygote:
                 put(resource.RLIMIT_DATA, (memory, memory))
             if not self.unsafe:
                 put(resource.RLIMIT_NPROC, (processes, processes))
-            page[0] = 4
+            page[0] = 3
             if self.told.uid is not None:
                 os.setresuid(self.uid, self.uid, self.uid)  # all capabilities go with it
             elif not self.unsafe:
                 kernel.drop_capabilities()
-            page[0] = 5
+            page[0] = 4
             if self.rules >= 0:
                 kernel.landlock_enforce(_RULES_FD)
             if self.last_filter is not None:
