@@ -1,0 +1,131 @@
+"""`seedcoder eval`: run a recipe, judge a run again, list benchmarks, check a judge on gold."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+from typer.core import TyperGroup
+
+RUNS: Final = Path("runs")
+
+
+class RecipeFirst(TyperGroup):
+    """A group whose first word may be a recipe: `eval demo.toml` is `eval run demo.toml`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put the command in where it was left out."""
+        if args and args[0] not in self.commands and args[0] not in ("-h", "--help"):
+            args = ["run", *args]
+        return super().parse_args(ctx, args)
+
+
+app = typer.Typer(
+    cls=RecipeFirst,
+    help="Measure a model on a benchmark: seedcoder eval RECIPE.toml [--set KEY=VALUE]...",
+    no_args_is_help=True,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+_Json = Annotated[bool, typer.Option("--json", help="Print plain data.")]
+
+
+@app.command()
+def run(
+    recipe: Annotated[Path, typer.Argument(help="A recipe, such as recipes/eval/demo.toml.")],
+    change: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change a key: --set limits.cpu_s=5."),
+    ] = None,
+    runs: Annotated[Path, typer.Option(help="Where run folders lie.")] = RUNS,
+    check_gold: Annotated[
+        bool | None,
+        typer.Option(
+            "--check-gold/--no-check-gold",
+            help="Judge canonical and broken solutions first. Default: as the recipe says.",
+        ),
+    ] = None,
+    as_json: _Json = False,
+) -> None:
+    """Run a recipe, or go on with its run. The default command: the word `run` may be left out."""
+    from evals.recipe import EvalRecipe
+    from evals.result import FAILED
+    from evals.runner import evaluate
+    from seedcoder.recipe import load_recipe
+
+    changes = list(change or [])
+    if check_gold is not None:
+        changes.append(f"check_gold={str(check_gold).lower()}")
+    result = evaluate(load_recipe(recipe, EvalRecipe, changes), name=recipe.stem, root=runs)
+    _show(result, as_json)
+    if result.status == FAILED:
+        raise typer.Exit(1)
+
+
+@app.command()
+def regrade(
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
+    as_json: _Json = False,
+) -> None:
+    """Judge the answers of a run again; no model is needed."""
+    from evals.result import FAILED
+    from evals.runner import regrade as judge_again
+
+    result = judge_again(folder)
+    _show(result, as_json)
+    if result.status == FAILED:
+        raise typer.Exit(1)
+
+
+@app.command("list")
+def list_benchmarks(as_json: _Json = False) -> None:
+    """List the benchmarks, and whether their data is here."""
+    from evals.bench import BENCHES, open_bench
+    from evals.printed import print_benchmarks
+    from seedcoder.errors import MachineLacks
+
+    rows = []
+    for name in BENCHES:
+        bench = open_bench(name)
+        try:
+            problems, lacks = len(bench.problems()), ""
+        except MachineLacks as error:
+            problems, lacks = 0, str(error)
+        row = {"name": name, "version": bench.version, "licence": bench.licence}
+        rows.append({**row, "problems": problems, "lacks": lacks})
+    if as_json:
+        typer.echo(json.dumps(rows, indent=2))
+    else:
+        print_benchmarks(rows)
+
+
+@app.command()
+def gold(
+    bench: Annotated[str, typer.Argument(help="A benchmark; see `seedcoder eval list`.")],
+    as_json: _Json = False,
+) -> None:
+    """Check the judge: canonical solutions must pass, broken ones must not."""
+    from evals.bench import open_bench
+    from evals.gold import check_gold
+    from evals.recipe import LimitsTable
+    from sandbox import Pool
+
+    opened = open_bench(bench)
+    problems = opened.problems()
+    with Pool() as pool:
+        found = check_gold(opened, problems, pool, LimitsTable().limits())
+    typer.echo(json.dumps(found.to_json(), indent=2) if as_json else f"{bench}: {found.words()}")
+    if not found.ok:
+        raise typer.Exit(1)
+
+
+def _show(result: Any, as_json: bool) -> None:
+    from evals.printed import print_result
+
+    if as_json:
+        typer.echo(json.dumps(result.to_json(), indent=2))
+    else:
+        print_result(result)

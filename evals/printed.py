@@ -1,0 +1,100 @@
+"""What the terminal shows of a run: a table where there is a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import typer
+
+from evals.report import WORDS, percent
+from evals.result import FAILED, Result
+
+
+def print_result(result: Result) -> None:
+    """Print the scores with their intervals, the kinds of verdicts, and where the report is."""
+    manifest, tally = result.manifest, result.tally
+    recipe = manifest["recipe"]
+    title = (
+        f"{recipe['bench']} ({recipe['protocol']}) · {manifest.get('model', recipe['model'])} · "
+        f"{manifest.get('box', 'no')} box"
+    )
+    rows: list[tuple[str, str]] = []
+    for score in tally.scores:
+        solved = f", {_count(score.value * score.problems)} of {score.problems} problems"
+        low, high = map(percent, score.wilson)
+        rows.append((score.metric, f"{percent(score.value)}{solved}"))
+        rows.append(("95% interval", f"{low} to {high} (Wilson)"))
+        low, high = map(percent, score.bootstrap)
+        rows.append(("", f"{low} to {high} (bootstrap)"))
+        if score.left_out:
+            rows.append(("left out", f"{score.left_out} problems without enough verdicts"))
+    kinds = ", ".join(f"{count} {WORDS[kind]}" for kind, count in tally.kinds.items())
+    rows.append(("verdicts", kinds or "none"))
+    if tally.shared:
+        rows.append(("shared mode", f"{tally.shared} judged beside their tests, the weaker way"))
+    if tally.cut:
+        rows.append(("cut replies", f"{tally.cut} reached the most tokens allowed"))
+    rows.extend(_lost(result))
+    if "gold" in manifest:
+        gold = manifest["gold"]
+        rows.append(
+            (
+                "gold check",
+                f"{gold['canonical_passed']} of {gold['total']} canonical solutions passed, "
+                f"{gold['broken_passed']} broken ones",
+            )
+        )
+    if result.changed:
+        flips = [f"{key} {old} -> {new}" for key, (old, new) in result.changed.items()]
+        more = f" and {len(flips) - 5} more" if len(flips) > 5 else ""
+        rows.append(("changed", "; ".join(flips[:5]) + more))
+    if not result.worked:
+        rows.append(("note", "already done: nothing was asked or judged now"))
+    rows.append(("report", str(result.report)))
+    _print_table(title, rows)
+
+
+def print_benchmarks(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Print a line a benchmark."""
+    for row in rows:
+        state = row["lacks"] or f"{row['problems']} problems"
+        typer.echo(f"{row['name']}  {row['version']} ({row['licence']})  {state}")
+
+
+def _lost(result: Result) -> list[tuple[str, str]]:
+    tally = result.tally
+    missing = len(tally.answers) - tally.judged
+    if not missing:
+        return []
+    errors = tally.errors
+    first = f" (first: {errors[0].error})" if errors else ""
+    words = f"{missing} of {len(tally.answers)} samples not judged, not in the score{first}"
+    rows = [("lost", words)]
+    if result.status == FAILED:
+        rows.append(("failed", "more were lost than max_error_rate allows; run again to go on"))
+    return rows
+
+
+def _count(value: float) -> str:
+    return f"{value:.0f}" if abs(value - round(value)) < 1e-6 else f"{value:.1f}"
+
+
+def _print_table(title: str, rows: Sequence[tuple[str, str]]) -> None:
+    if not sys.stdout.isatty():
+        typer.echo(title)
+        width = max(len(name) for name, _ in rows)
+        for name, words in rows:
+            typer.echo(f"{name:{width}}  {words}")
+        return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=Text(title), show_header=False, title_justify="left")
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, words in rows:
+        table.add_row(Text(name), Text(words))
+    Console().print(table)

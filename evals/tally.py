@@ -1,0 +1,156 @@
+"""From the rows of a run to its scores. Pure: the order in which rows were written cannot matter.
+
+Rows
+    {"kind": "sample", ...Sample}                         an answer, as the model gave it
+    {"kind": "verdict", "key", "program", "verdict"}      what was judged of it, and how it came out
+    {"kind": "error", "key", "stage", "error"}            what went wrong on our side
+A regrade writes its verdicts as "verdict-2", "verdict-3"...; the manifest's `grading` says which
+count, so that a regrade that was killed half-way changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from evals.problem import Problem, Sample, Score, sample_key
+from evals.stats import bootstrap, pass_at_k, wilson
+from sandbox import Kind, Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What is known of one planned sample.
+
+    program: what was taken out of the reply; "" when it held no code.
+    error: our failure, when there is no verdict for it; "" while it was not tried.
+    """
+
+    key: str
+    problem: str
+    n: int
+    sample: Sample | None = None
+    program: str = ""
+    verdict: Verdict | None = None
+    stage: str = ""
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """A run in figures. answers: all that were planned, in the benchmark's order."""
+
+    answers: Sequence[Answer]
+    scores: Sequence[Score]
+
+    @property
+    def kinds(self) -> dict[Kind, int]:
+        """Each kind of verdict that came up, most severe last, and how often."""
+        found = Counter(answer.verdict.kind for answer in self.answers if answer.verdict)
+        return {kind: found[kind] for kind in Kind if found[kind]}
+
+    @property
+    def judged(self) -> int:
+        """Samples that have a verdict."""
+        return sum(answer.verdict is not None for answer in self.answers)
+
+    @property
+    def errors(self) -> list[Answer]:
+        """Samples lost to a failure of ours."""
+        return [answer for answer in self.answers if answer.verdict is None and answer.error]
+
+    @property
+    def shared(self) -> int:
+        """Samples judged in the weaker mode, test code beside the candidate."""
+        return sum(answer.verdict.mode == "shared" for answer in self.answers if answer.verdict)
+
+    @property
+    def cut(self) -> int:
+        """Replies that reached max_tokens."""
+        return sum(answer.sample.finish == "length" for answer in self.answers if answer.sample)
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of all replies, as the model counts them."""
+        return sum(answer.sample.tokens for answer in self.answers if answer.sample)
+
+    def summary(self) -> dict[str, Any]:
+        """Return the figures for summary.json."""
+        stages = Counter(answer.stage for answer in self.errors)
+        return {
+            "scores": [score.to_json() for score in self.scores],
+            "planned": len(self.answers),
+            "judged": self.judged,
+            "kinds": {kind.value: count for kind, count in self.kinds.items()},
+            "shared": self.shared,
+            "cut": self.cut,
+            "tokens": self.tokens,
+            "errors": {stage: stages[stage] for stage in sorted(stages)},
+        }
+
+
+def verdict_kind(grading: int) -> str:
+    """Return the kind of the verdict rows of a grading, counted from 1."""
+    return "verdict" if grading == 1 else f"verdict-{grading}"
+
+
+def read_answers(
+    rows: Iterable[Mapping[str, Any]], problems: Sequence[Problem], samples: int, grading: int
+) -> list[Answer]:
+    """Return what the rows say of each planned sample, in the benchmark's order."""
+    by_kind: dict[str, dict[str, Mapping[str, Any]]] = {}
+    for row in rows:
+        by_kind.setdefault(row["kind"], {})[row["key"]] = row
+    had = by_kind.get("sample", {})
+    judged = by_kind.get(verdict_kind(grading), {})
+    failed = by_kind.get("error", {})
+    answers = []
+    for problem in problems:
+        for n in range(samples):
+            key = sample_key(problem.key, n)
+            sample, verdict, error = had.get(key), judged.get(key), failed.get(key)
+            # A failure counts until what failed has been had: the reply, or the verdict on it.
+            stage = "sandbox" if sample else "model"
+            counts = error is not None and verdict is None and error["stage"] == stage
+            answers.append(
+                Answer(
+                    key=key,
+                    problem=problem.key,
+                    n=n,
+                    sample=Sample.from_json(sample) if sample else None,
+                    program=verdict["program"] if verdict else "",
+                    verdict=Verdict.from_json(verdict["verdict"]) if verdict else None,
+                    stage=stage if counts else "",
+                    error=error["error"] if error and counts else "",
+                )
+            )
+    return answers
+
+
+def tally(answers: Sequence[Answer], ks: Sequence[int], *, seed: int = 0) -> Tally:
+    """Return the figures of a run. seed: of the bootstrap."""
+    verdicts: dict[str, list[bool]] = {}
+    for answer in answers:
+        passes = verdicts.setdefault(answer.problem, [])
+        if answer.verdict:
+            passes.append(answer.verdict.ok)
+    scores = [_score(list(verdicts.values()), k, seed) for k in ks]
+    return Tally(answers=tuple(answers), scores=[score for score in scores if score])
+
+
+def _score(verdicts: Sequence[Sequence[bool]], k: int, seed: int) -> Score | None:
+    """Return pass@k over the problems that have k verdicts; None when no problem has."""
+    values = [pass_at_k(len(passes), sum(passes), k) for passes in verdicts if len(passes) >= k]
+    if not values:
+        return None
+    successes = min(float(len(values)), sum(values))
+    return Score(
+        metric=f"pass@{k}",
+        value=successes / len(values),
+        wilson=wilson(successes, len(values)),
+        bootstrap=bootstrap(values, seed=seed),
+        problems=len(values),
+        left_out=len(verdicts) - len(values),
+    )
