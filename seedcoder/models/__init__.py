@@ -72,13 +72,11 @@ def _open_smollm2(url: str, rest: str, *, threads: int | None, batch: int) -> Mo
     if source:
         raise UsageError(f"{url!r}: smollm2: is one fixed model and takes no path")
     _need("torch", "transformers", "gguf", "accelerate")
-    from seedcoder.models import smollm2
     from seedcoder.models.local import LocalModel
+    from seedcoder.models.smollm2 import NAME, checkpoint
 
-    folder = smollm2.checkpoint()
-    return LocalModel.load(
-        str(folder), threads=threads, batch=batch, dtype=dtype, name=smollm2.NAME
-    )
+    folder = str(checkpoint())
+    return LocalModel.load(folder, threads=threads, batch=batch, dtype=dtype, name=NAME)
 
 
 def _dtype_of(url: str, rest: str) -> tuple[str, str | None]:

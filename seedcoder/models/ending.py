@@ -11,7 +11,8 @@ from collections.abc import Iterator, Sequence
 
 # A line that opens a fenced block: any indentation (blocks sit inside lists), three or more
 # backticks or tildes, and an info string, which holds no backtick after a backtick fence.
-_OPENING = re.compile(r"[ \t]*(?:(?P<ticks>`{3,})[^`]*|(?P<tildes>~{3,}).*)\Z")
+_OPENING = re.compile(r"(?P<indent>[ \t]*)(?:(?P<ticks>`{3,})[^`]*|(?P<tildes>~{3,}).*)\Z")
+_DEEPER_COLUMNS = 3  # CommonMark: a fence indented further than this is content, as in a docstring
 
 
 class FenceWatch:
@@ -25,6 +26,7 @@ class FenceWatch:
         """Start after `before` (a prefill, say), which may have opened a block already."""
         self._line = ""
         self._fence: str | None = None
+        self._deepest_columns = 0
         self._length_chars = -len(before)
         for _ in self._closings(before):
             pass  # a block that `before` closes itself is not the reply's
@@ -58,9 +60,12 @@ class FenceWatch:
         if self._fence is None:
             if opening := _OPENING.match(line):
                 self._fence = opening["ticks"] or opening["tildes"]
+                self._deepest_columns = len(opening["indent"].expandtabs(4)) + _DEEPER_COLUMNS
             return False
         mark = line.strip(" \t")
         if len(mark) < len(self._fence) or mark != self._fence[0] * len(mark):
+            return False
+        if len(line.rstrip().expandtabs(4)) - len(mark) > self._deepest_columns:
             return False
         self._fence = None
         return True

@@ -44,7 +44,7 @@ def test_a_stop_string_is_not_looked_for_in_the_prefill() -> None:
 
 @pytest.mark.parametrize(
     "inside",
-    ["```python\n", "``\n", "text ```\n", "```` x\n", "~~~\n", "``` ```\n"],
+    ["```python\n", "``\n", "text ```\n", "```` x\n", "~~~\n", "``` ```\n", "    ```\n"],
 )
 def test_a_line_that_is_no_closing_fence_does_not_close_a_block(inside: str) -> None:
     watch = FenceWatch()
