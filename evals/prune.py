@@ -20,7 +20,7 @@ _SIMPLE = (ast.Import, ast.ImportFrom)
 class _Part:
     """Top-level statements that share lines, with the global names they bind and use."""
 
-    source: str
+    lines: slice
     kept: bool
     binds: frozenset[str]
     uses: frozenset[str]
@@ -30,9 +30,9 @@ def prune(code: str, entry_point: str) -> str:
     """Return `code` without the top-level statements that `entry_point` does not need.
 
     Kept: imports; definitions, assignments and other statements that bind or change a global that
-    the entry point reaches; `sys.setrecursionlimit(...)`. Dropped: prints, asserts, loops over
-    examples, `if __name__ == "__main__"`. Code that does not parse, or does not bind the entry
-    point at its top level, is returned as it is.
+    the entry point reaches; `sys.setrecursionlimit(...)`; comments. Dropped: prints, asserts, loops
+    over examples, `if __name__ == "__main__"`. Code that does not parse, or does not bind the
+    entry point at its top level, is returned as it is.
     """
     try:
         parts = _parts(code)
@@ -48,8 +48,16 @@ def prune(code: str, entry_point: str) -> str:
             if name in part.binds:
                 waiting.extend(part.uses - reached)
                 reached |= part.uses
-    kept = [part.source for part in parts if part.kept or part.binds & reached]
-    return "\n".join(kept) + "\n"
+    lines: list[str | None] = list(code.split("\n"))
+    for part in parts:
+        if not part.kept and not part.binds & reached:
+            lines[part.lines] = [None] * (part.lines.stop - part.lines.start)
+    pruned = "\n".join(line for line in lines if line is not None).rstrip() + "\n"
+    try:
+        ast.parse(pruned)
+    except SyntaxError:  # a line joined by a backslash to one that is gone
+        return code
+    return pruned
 
 
 def _parts(code: str) -> list[_Part]:
@@ -64,12 +72,15 @@ def _parts(code: str) -> list[_Part]:
             groups[-1] = (start, max(end, last), [*nodes, node])
         else:
             groups.append((first, last, [node]))
-    return [_part("\n".join(lines[first - 1 : last]), nodes) for first, last, nodes in groups]
+    return [
+        _part("\n".join(lines[first - 1 : last]), slice(first - 1, last), nodes)
+        for first, last, nodes in groups
+    ]
 
 
-def _part(source: str, nodes: list[ast.stmt]) -> _Part:
+def _part(source: str, lines: slice, nodes: list[ast.stmt]) -> _Part:
     if all(_is_main_guard(node) for node in nodes):
-        return _Part(source, False, frozenset(), frozenset())
+        return _Part(lines, False, frozenset(), frozenset())
     table = symtable.symtable(source, "reply", "exec")
     uses = {symbol.get_name() for symbol in table.get_symbols() if symbol.is_referenced()}
     binds = {
@@ -84,7 +95,7 @@ def _part(source: str, nodes: list[ast.stmt]) -> _Part:
         uses |= {symbol.get_name() for symbol in scope.get_symbols() if symbol.is_global()}
     kept = all(isinstance(node, _SIMPLE) or _sets_recursion_limit(node) for node in nodes)
     binds |= {name for node in nodes for name in _changed(node)}
-    return _Part(source, kept, frozenset(binds), frozenset(uses))
+    return _Part(lines, kept, frozenset(binds), frozenset(uses))
 
 
 def _is_main_guard(node: ast.stmt) -> bool:

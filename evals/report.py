@@ -58,8 +58,8 @@ def render(result: Result, problems: Sequence[Problem], bench: Bench) -> str:
         report.tiles(
             *(_score_tile(score) for score in tally.scores),
             _verdicts_tile(result),
+            *_count_tiles(result),
         ),
-        report.tiles(*_count_tiles(result)),
         report.section(
             "Problems",
             _problem_table(result, problems),
@@ -156,11 +156,18 @@ def _count_tiles(result: Result) -> list[Html]:
         report.tile("Cut replies", tally.cut, note="reached the most tokens allowed"),
     ]
     generation = manifest.get("generation", {})
-    if tally.tokens and generation.get("seconds"):
-        speed = generation["tokens"] / generation["seconds"]
-        note = f"in all, {speed:.0f} a second"
+    if tally.tokens:
+        seconds = generation.get("seconds", 0)
+        # Answers out of a file come at no speed worth telling.
+        note = f"{generation['tokens'] / seconds:,.0f} a second" if seconds > 1 else "in all"
         tiles.append(report.tile("Reply tokens", f"{tally.tokens:,}", note=note))
-    return tiles
+    cpu_s = sum(map(_cpu_s, tally.answers))
+    each = f"{1000 * cpu_s / tally.judged:.1f} ms a program" if tally.judged else ""
+    return [
+        *tiles,
+        report.tile("Judging", f"{cpu_s:.1f} s", note=f"of CPU, {each}"),
+        report.tile("Box", manifest.get("box", "none"), note="what each program ran in"),
+    ]
 
 
 def _lost_words(result: Result) -> str:
@@ -187,7 +194,7 @@ def _problem_table(result: Result, problems: Sequence[Problem]) -> Html:
     several = any(answer.n for answer in answers)
     shown = [a for a in answers if len(answers) <= _MOST_ROWS or a.n == 0]
     columns = [
-        report.Column(title="Problem"),
+        report.Column(title="Problem", align="left"),
         *([report.Column(title="Sample")] if several else []),
         report.Column(title="Function"),
         report.Column(title="Verdict", choose=True),
@@ -196,7 +203,7 @@ def _problem_table(result: Result, problems: Sequence[Problem]) -> Html:
         report.Column(title="Reply", unit="tokens"),
     ]
     rows = [_row(answer, by_key[answer.problem], several) for answer in shown]
-    table = report.table(columns, rows, name=_PROBLEMS, find="Find a problem or a message")
+    table = report.table(columns, rows, name=_PROBLEMS)
     if len(shown) < len(answers):
         left_out = f"Of {len(answers)} samples only each problem's first is shown."
         return report.stack(report.text(left_out), table)
@@ -233,7 +240,10 @@ def _line(answer: Answer) -> str:
     if answer.error:
         return answer.error[:160]
     failure = answer.verdict.first_failure if answer.verdict else None
-    return failure.reason[:160] if failure else ""
+    if not failure:
+        return ""
+    # A bare assert has no words of its own; what came back instead has.
+    return (failure.got if failure.reason == "AssertionError" else failure.reason)[:160]
 
 
 def _detail(answer: Answer, problem: Problem) -> Html:
@@ -306,7 +316,21 @@ def _cpu_s(answer: Answer) -> float:
 
 
 def _manifest(manifest: Mapping[str, Any]) -> dict[str, object]:
-    return {name: value for name, value in manifest.items() if name not in ("recipe", "format")}
+    """Return what the recipe's section has not said yet; of a sitting's machine what differs."""
+    shown = {name: value for name, value in manifest.items() if name not in ("recipe", "format")}
+    machine = manifest.get("machine") or {}
+    shown["sittings"] = [_sitting(sitting, machine) for sitting in manifest.get("sittings", ())]
+    return shown
+
+
+def _sitting(sitting: Mapping[str, Any], machine: Mapping[str, Any]) -> dict[str, object]:
+    said = dict(sitting)
+    differs = {
+        name: value
+        for name, value in (said.pop("machine", None) or {}).items()
+        if value != machine.get(name)
+    }
+    return {**said, "machine then": differs} if differs else said
 
 
 def _place(key: str) -> float | str:

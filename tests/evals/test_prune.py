@@ -112,6 +112,7 @@ def test_what_shows_the_function_off_is_dropped(extra: str) -> None:
 def test_what_the_function_needs_is_kept_to_the_letter(code: str) -> None:
     kept = [line for line in prune(code, "f").split("\n") if line.strip()]
     assert kept == [line for line in code.split("\n") if line.strip()]
+    assert prune(code + "\n\nprint(f(1))  # so\n", "f") == code
 
 
 def test_a_local_name_does_not_keep_a_global_of_the_same_name() -> None:
@@ -124,7 +125,19 @@ def test_code_that_does_not_bind_the_entry_point_stays_as_it_is(code: str) -> No
     assert prune(code, "f") == code
 
 
-@given(st.text(max_size=200))
-def test_any_text_is_taken(code: str) -> None:
+_LINES = st.sampled_from(
+    ["x = 1", "x = 1; y = 2", "print(f(1))", "import os", "def g(n):\n    return n",
+     "if x:\n    f(x)", "# so", '"""', "", "f.cache = {}", "\\", "@g", "class A: pass",
+     "é = (1,", ")", "x: int = 3"]
+)  # fmt: skip
+
+
+@given(st.text(max_size=200) | st.lists(_LINES, max_size=12).map("\n".join))
+def test_any_text_is_taken_and_what_parsed_still_does(code: str) -> None:
     prune(code, "f")
-    prune(_F + code, "f")
+    whole = _F + code
+    try:
+        ast.parse(whole)
+    except (SyntaxError, ValueError):
+        return
+    assert any(getattr(node, "name", "") == "f" for node in ast.parse(prune(whole, "f")).body)
