@@ -1,0 +1,77 @@
+"""Boxes for the tests of the sandbox: one of each kind a session, and a pool."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from sandbox import Limits, Pool, SandboxUnavailable
+from sandbox.box import BoxName, LocalBox
+
+HERE = Path(__file__).parent
+
+
+def _beside(name: str) -> ModuleType:
+    """Return the module in the file `name`.py beside this one."""
+    key = f"sandbox_tests_{name}"
+    if key not in sys.modules:
+        spec = importlib.util.spec_from_file_location(key, HERE / f"{name}.py")
+        assert spec is not None and spec.loader is not None
+        sys.modules[key] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[key])
+    return sys.modules[key]
+
+
+@pytest.fixture(scope="session")
+def arena_module() -> ModuleType:
+    """The module arena.py: attacks, and the place where they are tried."""
+    return _beside("arena")
+
+
+@pytest.fixture(scope="session")
+def box_of() -> Iterator[Callable[[BoxName], LocalBox]]:
+    """A function from the name of a box to a started one; the test is skipped where none starts."""
+    boxes: dict[str, LocalBox] = {}
+    refused: dict[str, str] = {}
+
+    def get(name: BoxName) -> LocalBox:
+        if name in refused:
+            pytest.skip(refused[name])
+        if name not in boxes:
+            try:
+                boxes[name] = LocalBox(name)
+            except SandboxUnavailable as error:
+                refused[name] = str(error)
+                pytest.skip(refused[name])
+        return boxes[name]
+
+    yield get
+    for box in boxes.values():
+        box.close()
+
+
+@pytest.fixture(scope="session")
+def box(box_of: Callable[[BoxName], LocalBox]) -> LocalBox:
+    """The strongest box that this machine has."""
+    try:
+        return box_of("namespace")
+    except pytest.skip.Exception:
+        return box_of("restricted")
+
+
+@pytest.fixture(scope="session")
+def pool() -> Iterator[Pool]:
+    """A pool of two workers; timeouts are not confirmed."""
+    with Pool(2, confirm_timeouts=False) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def limits() -> Limits:
+    """Small limits, for programs that end at once."""
+    return Limits(cpu_s=2, wall_s=10, memory_mb=256)
