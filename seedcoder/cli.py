@@ -9,6 +9,7 @@ something, 130 interrupted.
 from __future__ import annotations
 
 import importlib
+import io
 import logging
 import sys
 from collections.abc import Sequence
@@ -52,6 +53,10 @@ class RoomCommand(TyperCommand):
 
 def main() -> None:
     """Run the command line and exit with its code."""
+    # What a model or a program wrote is printed, too: it may have no place in the terminal's
+    # encoding. stderr is made like this by Python itself.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         get_command(app).main(prog_name="seedcoder")
     except SeedcoderError as error:

@@ -15,7 +15,7 @@ HEAVY = ("torch", "vllm", "gradio", "trl", "transformers", "openai", "numpy")
 VERBS = ("sandbox", "eval", "curate", "train", "serve", "doctor")
 
 # A room that stands in front of the real one; what the hall hands over is seen from inside.
-ROOM = """
+ROOM = r"""
 import sys
 import time
 import typer
@@ -28,7 +28,7 @@ def act(ctx: typer.Context, how: str = "say"):
         typer.echo(repr(ctx.args))
     elif how == "lack":
         from seedcoder.errors import MachineLacks
-        raise MachineLacks("no such\\n device \\x1b[31m")
+        raise MachineLacks("no such\n device \x1b[31m")
     elif how == "recipe":
         from seedcoder.errors import RecipeError
         raise RecipeError("x.toml: no key 'a'")
@@ -41,6 +41,8 @@ def act(ctx: typer.Context, how: str = "say"):
         typer.echo("waiting")
         sys.stdout.flush()
         time.sleep(60)
+    elif how == "odd":
+        print("\ud800 ✓")
     elif how == "bug":
         raise RuntimeError("a bug")
 """
@@ -136,6 +138,12 @@ def test_words_reach_the_room_as_they_stand(room, words):
     assert done.stdout == f"{words!r}\n"
 
 
+def test_the_real_rooms_open_behind_the_door():
+    done = seedcoder("eval", "--help")
+    assert done.returncode == 0
+    assert "regrade" in done.stdout
+
+
 def test_help_of_a_room_is_the_rooms_own(room):
     done = seedcoder("train", "--help", path=room)
     assert done.returncode == 0
@@ -156,6 +164,13 @@ def test_help_of_a_room_is_the_rooms_own(room):
 def test_every_way_to_end_has_its_exit_code_and_at_most_one_line(room, how, code, said):
     done = seedcoder("train", "--how", how, path=room)
     assert (done.returncode, done.stderr) == (code, said)
+
+
+def test_text_that_the_terminal_cannot_write_is_escaped(room, monkeypatch):
+    assert seedcoder("train", "--how", "odd", path=room).stdout == "\\ud800 ✓\n"
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    assert seedcoder("train", "--how", "odd", path=room).stdout == "\\ud800 \\u2713\n"
+    assert seedcoder("--help").returncode == 0
 
 
 def test_a_bug_keeps_its_traceback(room):

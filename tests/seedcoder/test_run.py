@@ -320,7 +320,7 @@ last_byte = (run.folder / "rows.jsonl").read_bytes()[-1:].decode()
 rows_before = len(run.rows())
 # Room again, in the same process, while the run is open.
 os.truncate(run.folder / "report.html", 0) if (run.folder / "report.html").exists() else None
-os.system(f"mount -o remount,size=256k {root}")
+assert os.system(f"mount -o remount,size=256k none {root}") == 0
 run.append({"kind": "sample", "key": "after"})
 run.close()
 again = start()
@@ -370,7 +370,7 @@ got = {}
 run = start()
 run.append({"kind": "sample", "key": "a"})
 run.close()
-os.system(f"mount -o remount,ro {root}")
+assert os.system(f"mount -o remount,ro none {root}") == 0
 for name, what in (
     ("again", start),
     ("read", lambda: Run.read(run.folder)),
