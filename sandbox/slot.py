@@ -35,13 +35,14 @@ _MIB = 1 << 20
 _BOOTSTRAP = (
     "import sys, types;"
     "p = types.ModuleType('sandbox'); p.__path__ = [sys.argv[1]]; sys.modules['sandbox'] = p;"
+    "from sandbox.inside import hooks; hooks.keep_back();"
     "from sandbox.inside.guard import main; main()"
 )
 _START_S = 60.0
 _GRACE_S = 30.0
 _STAGES = (
-    "joining the cgroup", "arranging descriptors", "setting limits", "changing the user",
-    "restricting privileges",
+    "joining the cgroup", "mounting /proc", "arranging descriptors", "setting limits",
+    "changing the user", "restricting privileges",
 )  # fmt: skip
 _UID_BASE = 1_000_000_000
 _UIDS_PER_PROCESS = 2_000
@@ -112,7 +113,7 @@ class Slot:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=errors,
-            env={**chain.environment, "HOME": home, "TMPDIR": scratch},
+            env={**chain.environment, "HOME": home, "TMPDIR": scratch, "LD_BIND_NOW": "1"},
             cwd="/",
             start_new_session=True,
         )  # fmt: skip
@@ -192,7 +193,8 @@ class Slot:
         if self._group is not None:
             self._group.prepare(limits)
         payload = os.memfd_create("job", os.MFD_CLOEXEC)
-        os.write(payload, marshal.dumps(dict(job)))
+        packed = marshal.dumps(dict(job))
+        _write_all(payload, packed)
         self._fds = [payload]
         for name in ("stdout", "stderr", "answers"):
             self._fds.append(os.memfd_create(name, os.MFD_CLOEXEC))
@@ -219,7 +221,7 @@ class Slot:
         address = max(4 * memory, memory + 4096 * _MIB)
         request = REQUEST.pack(
             mode, flags, limits.cpu_s, limits.wall_s, memory, address,
-            limits.disk_mb * _MIB, limits.output_kb * 1024, limits.processes,
+            limits.disk_mb * _MIB, limits.output_kb * 1024, limits.processes, len(packed),
         )  # fmt: skip
         self._await_at_most(limits.wall_s + _GRACE_S)
         try:

@@ -14,6 +14,7 @@ import json
 import linecache
 import marshal
 import os
+import random
 import signal
 import sys
 import threading
@@ -22,7 +23,7 @@ from collections.abc import Callable, Iterator
 from types import CodeType, ModuleType
 from typing import Any, NoReturn
 
-from sandbox.inside import assertions, settings, wire
+from sandbox.inside import assertions, hooks, settings, wire
 from sandbox.inside.channel import Channel
 
 ANSWERS_FD, LINK_FD = 3, 4
@@ -33,9 +34,8 @@ RETURNED, RAISED, UNFIT = "r", "x", "u"
 COMPILE, NO_MEMORY, LOAD, TESTED = "C", "M", "L", "T"
 
 
-def read_job(fd: int) -> dict[str, Any]:
+def read_job(fd: int, size: int) -> dict[str, Any]:
     """Return what the supervisor sent for this run, and close the descriptor."""
-    size = os.fstat(fd).st_size
     job: dict[str, Any] = marshal.loads(os.pread(fd, size, 0))
     os.close(fd)
     return job
@@ -48,6 +48,10 @@ def be(mode: int, job: dict[str, Any]) -> NoReturn:
     _signal.signal(signal.SIGINT, signal.default_int_handler)
     code = 1
     try:
+        source = job.get("source", "")
+        hooks.give_back(source)
+        if "random" in source:
+            random.seed()
         if job["files"]:
             write_files(job["files"])
         if mode == settings.SCRIPT:
@@ -119,8 +123,10 @@ def _script(job: dict[str, Any]) -> int:
         content = source.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:  # a lone surrogate that stands for no byte; compile() will say so
         content = source.encode("utf-8", "surrogatepass")
-    with open(path, "wb", buffering=0) as file:
-        file.write(content)
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+    while content:
+        content = content[os.write(fd, content) :]
+    os.close(fd)
     code = _compiled(source, path)
     if code is None:
         return 1

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import os
 import platform
 import struct
+from collections.abc import Callable
 
 CLONE_VM = 0x100
 CLONE_NEWNS = 0x20000
@@ -37,6 +39,7 @@ PR_CAP_AMBIENT_CLEAR_ALL = 4
 _SECCOMP_SET_MODE_FILTER = 1
 _NUMBERS = {  # system calls without a libc wrapper: (x86_64, aarch64)
     "seccomp": (317, 277),
+    "mount": (165, 40),
     "pivot_root": (155, 41),
     "capset": (126, 91),
     "mount_setattr": (442, 442),
@@ -92,6 +95,19 @@ def mount(source: str, target: str, kind: str, flags: int, data: str = "") -> No
     )
     if done < 0:
         _raise(f"mount {kind or 'bind'} on {target}")
+
+
+def prepared_mount(source: str, target: str, kind: str, flags: int, data: str) -> Callable[[], int]:
+    """Return a mount(2) that is called later, 0 when done; its arguments are made now."""
+    return functools.partial(
+        _libc.syscall,
+        ctypes.c_long(_NUMBERS["mount"][_COLUMN]),
+        ctypes.c_char_p(source.encode()),
+        ctypes.c_char_p(target.encode()),
+        ctypes.c_char_p(kind.encode()),
+        ctypes.c_ulong(flags),
+        ctypes.c_char_p(data.encode()),
+    )
 
 
 def unmount(target: str) -> None:
@@ -190,9 +206,24 @@ class Filter:
             struct.pack("HxxxxxxP", count, ctypes.addressof(self._code)), 16
         )
 
+    def installer(self) -> Callable[[], int]:
+        """Return what installs it on the calling process for ever, 0 when done.
+
+        Needs no_new_privs. All arguments are made beforehand: in a fresh child each new object is
+        a page fault.
+        """
+        return functools.partial(
+            _libc.syscall,
+            ctypes.c_long(_NUMBERS["seccomp"][_COLUMN]),
+            ctypes.c_uint(_SECCOMP_SET_MODE_FILTER),
+            ctypes.c_uint(0),
+            self._head,
+        )
+
     def install(self) -> None:
-        """Install it on this process for ever. Needs no_new_privs."""
-        _call("seccomp", ctypes.c_uint(_SECCOMP_SET_MODE_FILTER), ctypes.c_uint(0), self._head)
+        """Install it now. Raises OSError."""
+        if self.installer()():
+            _raise("seccomp")
 
 
 def open_beneath(folder: int, path: str) -> int:

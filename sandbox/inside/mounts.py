@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 from sandbox.inside import kernel
@@ -111,13 +112,21 @@ def enter_run(work_options: str) -> None:
     """Make the namespaces of one run: its own PIDs, and mounts with an empty work folder.
 
     The zygote does this before it forks, for a fresh child would pay a page fault for nearly every
-    line of it; `leave_run` brings the zygote back. /proc shows the PID namespace that the caller's
-    next child will be in (fs/proc/root.c takes pid_ns_for_children).
+    line of it; `leave_run` brings the zygote back.
     """
     kernel.unshare(kernel.CLONE_NEWPID | kernel.CLONE_NEWNS)
     kernel.mount("work", WORK, "tmpfs", MS_NOSUID | MS_NODEV, work_options)
-    kernel.mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, "subset=pid")
     os.chdir(WORK)
+
+
+def processes_shower() -> Callable[[], int]:
+    """Return what mounts a run's /proc, 0 when done.
+
+    Only a process of the run can: it shows the mounter's own PIDs.
+    """
+    return kernel.prepared_mount(
+        "proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, "subset=pid"
+    )
 
 
 class Home:

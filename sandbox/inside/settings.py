@@ -8,9 +8,10 @@ from dataclasses import asdict, dataclass
 
 WORK = "/box/work"
 
-# A request: mode, flags, cpu_s, wall_s, memory, address space, disk bytes, output bytes, processes.
+# A request: mode, flags, cpu_s, wall_s, memory, address space, disk bytes, output bytes, processes,
+# bytes of the payload.
 # The descriptors ride along: payload, stdout, stderr, answers, then what the flags name.
-REQUEST = struct.Struct("<BBddQQQQI")
+REQUEST = struct.Struct("<BBddQQQQII")
 # A reply: stage reached, errno, wait status, reason, CPU us, wall us, largest RSS in KiB, sum of
 # RSS in KiB as the watchdog saw it.
 REPLY = struct.Struct("<BiiBQQQQ")

@@ -46,7 +46,7 @@ class Watcher:
     def __init__(
         self, told: Settings, request: tuple[int, ...], outputs: list[int], meter: CpuMeter
     ) -> None:
-        _, _, self._cpu_s, _, self._memory, _, _, self._output, self._processes_most = request
+        _, _, self._cpu_s, _, self._memory, _, _, self._output, self._processes_most, _ = request
         self._meter = meter
         self._outputs = outputs
         self._weighs = not told.counts_memory

@@ -22,8 +22,9 @@ import socket
 import struct
 import sys
 import time
+from collections.abc import Callable
 
-from sandbox.inside import drive, kernel, mounts, restrict, settings, syscall_filter, watch
+from sandbox.inside import drive, hooks, kernel, mounts, restrict, settings, syscall_filter, watch
 from sandbox.inside.drive import ANSWERS_FD, LINK_FD
 from sandbox.inside.settings import REPLY, REQUEST, STAGE_DONE, Settings
 
@@ -57,7 +58,9 @@ class Zygote:
         self.namespace = told.kind == "namespace"
         self.unsafe = told.kind == "unsafe"
         self.pauser = kernel.Pauser()
-        self.last_filter: kernel.Filter | None = None
+        self.rest: kernel.Filter
+        self.install_rest: Callable[[], int]
+        self.show_processes = mounts.processes_shower()
         self.join = -1
         # One shared page tells how far a child came before it let the program start.
         self.page = mmap.mmap(-1, mmap.PAGESIZE)
@@ -102,11 +105,14 @@ class Zygote:
     def _load(self) -> None:
         sys.path[:] = [settings.WORK if self.namespace else self.told.work, *self.told.sys_path]
         sys.dont_write_bytecode = True
+        # Bound symbols save faults in children; what programs start themselves may bind lazily.
+        os.environ.pop("LD_BIND_NOW", None)
         site.setquit()
         site.setcopyright()
         site.sethelper()
         for name in self.told.preimport:
             importlib.import_module(name)
+        hooks.stop_keeping()
         drive.warm_up(sys.path[0])
         # A program may bring a module called `sandbox`: ours must not stand in its way.
         for name in [n for n in sys.modules if n == "sandbox" or n.startswith("sandbox.")]:
@@ -131,7 +137,8 @@ class Zygote:
         kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
         most, rest = self._filters()
         kernel.Filter(most).install()
-        self.last_filter = kernel.Filter(rest)
+        self.rest = kernel.Filter(rest)
+        self.install_rest = self.rest.installer()
 
     def _filters(self) -> tuple[bytes, bytes]:
         restricted = self.told.kind == "restricted"
@@ -241,19 +248,22 @@ class Zygote:
 
     def _child(self, request: tuple[int, ...]) -> None:
         """Put on the layers that are a run's own, then be the program. Never returns."""
-        mode, flags, cpu_s, _, memory, address, disk, _, processes = request
+        mode, flags, cpu_s, _, memory, address, disk, _, processes, size = request
         page = self.page
         try:
             _signal.pthread_sigmask(signal.SIG_UNBLOCK, _CHILD_SIGNALS)
             if self.join >= 0:
                 os.write(self.join, b"0")
             page[0] = 1
+            if self.namespace and self.show_processes():
+                raise OSError("the run's /proc was refused")
+            page[0] = 2
             if self.rules >= 0:
                 os.dup2(self.rules, _RULES_FD, inheritable=False)
             os.closerange(_RULES_FD + 1, _DESCRIPTORS)
             if flags & settings.HAS_COLLECT:
                 _send_work_folder()
-            page[0] = 2
+            page[0] = 3
             put = resource.setrlimit
             whole_s = int(-(-cpu_s // 1)) + 1
             # The watchdog ends a run at the exact limit; this stops a process that outruns it.
@@ -264,17 +274,17 @@ class Zygote:
                 put(resource.RLIMIT_DATA, (memory, memory))
             if not self.unsafe:
                 put(resource.RLIMIT_NPROC, (processes, processes))
-            page[0] = 3
+            page[0] = 4
             if self.told.uid is not None:
                 os.setresuid(self.uid, self.uid, self.uid)  # all capabilities go with it
             elif not self.unsafe:
                 kernel.drop_capabilities()
-            page[0] = 4
+            page[0] = 5
             if self.rules >= 0:
                 kernel.landlock_enforce(_RULES_FD)
-            if self.last_filter is not None:
-                self.last_filter.install()
-            job = drive.read_job(_PAYLOAD_FD)
+            if not self.unsafe and self.install_rest():
+                raise OSError("the system call filter was refused")
+            job = drive.read_job(_PAYLOAD_FD, size)
             page[0] = STAGE_DONE
             page.close()
         except OSError as error:
