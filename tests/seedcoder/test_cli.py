@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -96,13 +96,14 @@ def test_help_imports_nothing_heavy_and_no_room():
     assert not {*HEAVY, "sandbox", "evals", "curate", "train", "serve"} & set(imported)
 
 
-def test_help_takes_well_under_a_second():
-    took_s = []
-    for _ in range(3):
-        begun_s = time.monotonic()
-        assert seedcoder("--help").returncode == 0
-        took_s.append(time.monotonic() - begun_s)
-    assert min(took_s) < 1.0
+def test_help_takes_well_under_a_second_of_cpu_time():
+    def used_s():
+        usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return usage.ru_utime + usage.ru_stime
+
+    before_s = used_s()
+    assert seedcoder("--help").returncode == 0
+    assert used_s() - before_s < 1.0
 
 
 def test_version_is_on_stdout():
