@@ -89,6 +89,11 @@ class Slot:
         return self._group.version if self._group else 0
 
     @property
+    def counts_cpu(self) -> bool:
+        """Whether a cgroup counts CPU time, whoever waits for the processes."""
+        return bool(self._group and self._group.cpu_file)
+
+    @property
     def pid(self) -> int:
         """The pid of the slot's guard process."""
         return self._guard.pid if self._guard else 0

@@ -1,0 +1,128 @@
+"""`seedcoder sandbox`: run or judge one program from the shell."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sandbox import cases, doctor
+from sandbox.errors import SandboxError
+from sandbox.outcome import Kind
+from sandbox.pool import Pool
+from sandbox.program import Limits, Program
+
+app = typer.Typer(help="Run and judge programs in a box.", no_args_is_help=True)
+
+_Source = Annotated[Path, typer.Argument(help="A Python file; - for standard input.")]
+_Cpu = Annotated[float, typer.Option("--cpu-s", help="CPU seconds.")]
+_Memory = Annotated[int, typer.Option("--memory-mb", help="MiB of memory.")]
+_Box = Annotated[str, typer.Option("--box", help="auto, namespace, restricted or unsafe.")]
+_Json = Annotated[bool, typer.Option("--json", help="Print the whole outcome as JSON.")]
+
+
+def _read(path: Path) -> str:
+    try:
+        return sys.stdin.read() if str(path) == "-" else path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        typer.echo(f"cannot read {path}: {getattr(error, 'strerror', None) or error}", err=True)
+        raise typer.Exit(2) from None
+
+
+def _limits(cpu_s: float, memory_mb: int) -> Limits:
+    try:
+        return Limits(cpu_s=cpu_s, memory_mb=memory_mb)
+    except ValueError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from None
+
+
+def _pool(box: str) -> Pool:
+    try:
+        return Pool(1, box=box)
+    except ValueError as error:
+        typer.echo(f"--box: {error}", err=True)
+        raise typer.Exit(2) from None
+    except SandboxError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(3) from None
+
+
+@app.command()
+def run(
+    source: _Source,
+    cpu_s: _Cpu = 10.0,
+    memory_mb: _Memory = 512,
+    box: _Box = "auto",
+    as_json: _Json = False,
+    stdin: Annotated[Path | None, typer.Option(help="A file for the program's stdin.")] = None,
+) -> None:
+    """Run a program; its output is ours, and exit code 1 says it did not end well."""
+    program = Program.python(_read(source), stdin=_read(stdin) if stdin else "")
+    limits = _limits(cpu_s, memory_mb)
+    with _pool(box) as pool:
+        outcome = pool.run(program, limits)
+    if as_json:
+        typer.echo(json.dumps(outcome.to_json()))
+    else:
+        sys.stdout.write(outcome.stdout)
+        sys.stderr.write(outcome.stderr)
+        typer.echo(
+            f"{outcome.kind}: {outcome.cpu_s * 1000:.1f} CPU ms, {outcome.wall_s * 1000:.1f} ms, "
+            f"{outcome.peak_mb:.1f} MiB",
+            err=True,
+        )
+    raise typer.Exit(0 if outcome.kind is Kind.PASSED else 1)
+
+
+@app.command()
+def judge(
+    source: _Source,
+    stdin: Annotated[Path, typer.Option(help="A file for the program's stdin.")],
+    expected: Annotated[Path, typer.Option(help="A file with the stdout it must give.")],
+    cpu_s: _Cpu = 10.0,
+    memory_mb: _Memory = 512,
+    box: _Box = "auto",
+    as_json: _Json = False,
+) -> None:
+    """Judge a program by one stdin and its expected stdout."""
+    tests = cases.StdioTests.of((_read(stdin), _read(expected)))
+    program, limits = Program.python(_read(source)), _limits(cpu_s, memory_mb)
+    with _pool(box) as pool:
+        verdict = pool.judge(program, tests, limits)
+    if as_json:
+        typer.echo(json.dumps(verdict.to_json()))
+    else:
+        failure = verdict.first_failure
+        typer.echo(verdict.kind.value)
+        if failure:
+            typer.echo(f"{failure.reason}; expected {failure.expected}, got {failure.got}")
+    raise typer.Exit(0 if verdict.ok else 1)
+
+
+@app.command()
+def box(as_json: _Json = False) -> None:
+    """Say which box this machine gets and what each layer holds."""
+    try:
+        found = doctor.examine()
+    except SandboxError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(3) from None
+    if as_json:
+        layers = [
+            {"name": x.name, "held": x.held, "detail": x.detail, "remedy": x.remedy}
+            for x in found.layers
+        ]
+        typer.echo(json.dumps({"box": found.box, "layers": layers, "stronger": found.stronger}))
+        return
+    typer.echo(found.box)
+    for layer in found.layers:
+        remedy = f" ({layer.remedy})" if layer.remedy else ""
+        typer.echo(
+            f"  {'held    ' if layer.held else 'NOT held'} {layer.name}: {layer.detail}{remedy}"
+        )
+    if found.stronger:
+        typer.echo(f"a stronger box: {found.stronger}")
