@@ -7,7 +7,7 @@ import struct
 
 _LENGTH = struct.Struct("<I")
 _LIMIT = 256 << 20
-_CHUNK = 1 << 16
+_CHUNK = 1 << 12
 
 
 class ChannelClosed(Exception):
