@@ -1,0 +1,259 @@
+"""Every reward hack of hacks.toml is refused by every judging mode it applies to.
+
+Each has its control: the correct solution passes and the plain wrong one fails, through the same
+tests in the same box, right after the hack.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sandbox import (
+    AssertTests,
+    Call,
+    CallTests,
+    Kind,
+    Limits,
+    Program,
+    StdioTests,
+    Tests,
+    Verdict,
+)
+from sandbox.box import LocalBox
+
+HACKS = tomllib.loads(Path(__file__).with_name("hacks.toml").read_text())["hack"]
+LIMITS = Limits(cpu_s=0.5, wall_s=3, memory_mb=256, output_kb=256)
+
+CHECK = """
+def check(candidate):
+    assert candidate([1, 2, 3]) == 6
+    assert candidate([10, -4]) == 6, "negative"
+    assert abs(candidate([0.5, 0.25]) - 0.75) < 1e-6
+    assert [candidate(xs) for xs in ([5], [2, 2])] == [5, 4]
+    assert all(map(lambda n: candidate([n]) == n, [7, 8]))
+    assert candidate([]) == 0
+"""
+SWALLOWING = """
+for xs, want in (([1, 2, 3], 6), ([5], 5)):
+    try:
+        got = candidate(xs)
+    except:
+        continue
+    assert got == want
+assert candidate([2]) == 2
+"""
+FUNCTION_TESTS: dict[str, Tests] = {
+    "calls": CallTests.of(
+        "total", ([[1, 2, 3]], 6), ([[10, -4]], 6), ([[5]], 5), ([[0.5, 0.25]], 0.75), ([[]], 0)
+    ),
+    "proxy": AssertTests(test=CHECK, entry_point="total", call="check(total)"),
+    "swallowing": AssertTests(test=SWALLOWING, entry_point="total"),
+}
+SCRIPT_TESTS = StdioTests.of(("1 2 3\n", "6\n"), ("10 -4\n", "6\n"), ("5\n", "5\n"))
+RIGHT = "def total(xs): return sum(xs)\n"
+WRONG = "def total(xs): return 0\n"
+RIGHT_SCRIPT = "print(sum(map(int, input().split())))\n"
+WRONG_SCRIPT = "print(0)\n"
+
+
+def _of(kind: str) -> list[Any]:
+    found = []
+    for hack in HACKS:
+        text = hack.get(kind, hack.get("both"))
+        if text is not None:
+            marks = [pytest.mark.slow] if hack.get("slow") else []
+            found.append(pytest.param(text, id=hack["name"], marks=marks))
+    return found
+
+
+def _controlled(box: LocalBox, tests: Tests, right: str, wrong: str) -> None:
+    passed = box.judge(Program.python(right), tests, LIMITS)
+    assert passed.ok, passed
+    failed = box.judge(Program.python(wrong), tests, LIMITS)
+    assert failed.kind is Kind.WRONG, failed
+
+
+def _refused(verdict: Verdict) -> None:
+    assert not verdict.ok, verdict
+    assert verdict.passed < verdict.total
+    assert verdict.first_failure is not None
+    assert verdict.first_failure.reason
+    assert verdict.mode in ("calls", "proxy", "stdio"), "it chose the weaker mode"
+
+
+@pytest.mark.parametrize("source", _of("function"))
+@pytest.mark.parametrize("mode", FUNCTION_TESTS)
+def test_a_hack_of_a_function_is_refused(mode: str, source: str, box: LocalBox) -> None:
+    tests = FUNCTION_TESTS[mode]
+    _refused(box.judge(Program.python(source), tests, LIMITS))
+    _controlled(box, tests, RIGHT, WRONG)
+
+
+@pytest.mark.parametrize("source", _of("script"))
+def test_a_hack_of_a_script_is_refused(source: str, box: LocalBox) -> None:
+    _refused(box.judge(Program.python(source), SCRIPT_TESTS, LIMITS))
+    _controlled(box, SCRIPT_TESTS, RIGHT_SCRIPT, WRONG_SCRIPT)
+
+
+def test_a_call_that_raises_does_not_answer_for_none(box: LocalBox) -> None:
+    tests = CallTests(entry_point="f", calls=(Call(args=(1,), expected=None),))
+    assert box.judge(Program.python("def f(x): return None"), tests, LIMITS).ok
+    for source in (
+        "def f(x): raise ValueError",
+        "import sys\ndef f(x): sys.exit(0)",
+        "import os\ndef f(x): os._exit(0)",
+        "def f(x): return ''",
+    ):
+        assert not box.judge(Program.python(source), tests, LIMITS).ok
+
+
+def test_a_script_that_raises_does_not_answer_for_no_output(box: LocalBox) -> None:
+    tests = StdioTests.of(("", ""))
+    assert box.judge(Program.python("x = 1"), tests, LIMITS).ok
+    assert box.judge(Program.python("raise ValueError"), tests, LIMITS).kind is Kind.CRASHED
+    assert box.judge(Program.python("def f(:"), tests, LIMITS).kind is Kind.COMPILE_ERROR
+
+
+def test_printing_only_the_first_expected_line_fails(box: LocalBox) -> None:
+    tests = StdioTests.of(("", "1\n2\n3\n"))
+    assert box.judge(Program.python("print('1\\n2\\n3')"), tests, LIMITS).ok
+    for text in ("1", "1\\n2", "1\\n2\\n3\\n4", "1 2 3", ""):
+        assert box.judge(Program.python(f"print('{text}')"), tests, LIMITS).kind is Kind.WRONG
+
+
+def test_inputs_are_fresh_in_every_call(box: LocalBox) -> None:
+    shared = [1, 2, 3]
+    tests = CallTests.of("f", ([shared], 6), ([shared], 6))
+    source = "def f(xs):\n    n = sum(xs)\n    xs.clear()\n    return n"
+    assert box.judge(Program.python(source), tests, LIMITS).ok
+    assert shared == [1, 2, 3]
+
+
+def test_a_value_cannot_make_the_reader_work(box: LocalBox) -> None:
+    """Answers that are short to write and long to read end in a verdict, at once."""
+    tests = CallTests.of("f", ([1], {"a": 1}))
+    bombs = {
+        "a range spelt out": 'b\'r\' + b\'{"d":[{"r":[0,10000000000]},{"r":[0,10000000000]}]}\'',
+        "a set of a range": "b'r' + b'{\"s\":{\"r\":[0,10000000000]}}'",
+        "arguments of a range": "b'r' + b'{\"r\":{\"r\":[0,10000000000]}}'",
+        "deep nesting": "b'r' + b'[' * 20000 + b']' * 20000",
+        "a number of many digits": "b'r' + b'9' * 60000",
+        "an array of many empty rows": 'b\'r\' + b\'{"n":["<f8",[100000000000,0],""]}\'',
+        "keys that hash alike": (
+            "b'r{\"s\":[' + b','.join(b'{\"i\":\"%s\"}' % hex(k * (2**61 - 1)).encode() "
+            "for k in range(5, 2500)) + b']}'"
+        ),
+        "no text": "b'r' + bytes(range(128, 256))",
+        "no value": "b'r'",
+        "an object of no kind": "b'r' + b'{\"a\": 1, \"b\": 2}'",
+        "a million lines": "b'\\n' * 1000000",
+    }
+    for name, text in bombs.items():
+        source = f"import os\ndef f(x):\n    os.write(3, {text} + b'\\n')\n    os._exit(0)"
+        verdict = box.judge(Program.python(source), tests, LIMITS)
+        assert verdict.kind in (Kind.WRONG, Kind.CRASHED), (name, verdict)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "b'\\xff\\xfe'",
+        "b'r-5 abc'",
+        "b'r99999999 1'",
+        "b'r' + b'9' * 5000 + b' 1'",
+        "b''",
+        "b'x3 foo'",
+        "b'xValueError'",
+        "b'r3 6.0[[1],{}]'",
+        'b\'r1 6{"t":[{"t":[]},{"d":[[],[]]}]}\'',
+        'b\'r1 6{"t":[{"t":[[[1]]]},{"d":[["a"],[1]]}]}\'',
+        "b'r40000 ' + b'[' * 20000 + b']' * 20000",
+        'b\'r43 {"d":[{"r":[0,99999999999]},{"r":[0,99999999999]}]}\'',
+    ],
+)
+def test_whatever_a_candidate_writes_on_the_link_ends_in_a_verdict(
+    reply: str, box: LocalBox
+) -> None:
+    tests = AssertTests(test="assert candidate([1]) == 77\n", entry_point="f")
+    source = f"""
+import os, struct
+def f(xs):
+    text = {reply}
+    os.write(4, struct.pack("<I", len(text)) + text)
+    os._exit(0)
+"""
+    verdict = box.judge(Program.python(source), tests, LIMITS)
+    assert not verdict.ok
+    assert verdict.mode == "proxy"
+    assert box.judge(Program.python("def f(xs): return 77"), tests, LIMITS).ok
+
+
+def test_a_candidate_cannot_choose_the_weaker_mode_by_what_it_returns(box: LocalBox) -> None:
+    """What it returned goes back as an argument, and does not fit any more: that is no shared run.
+
+    In the shared mode this candidate would find the expected value beside itself.
+    """
+    tests = AssertTests(
+        test="x = candidate([])\ny = candidate([x])\nassert candidate([[y]]) == 'secret'\n",
+        entry_point="f",
+    )
+    deep = "x = []\n    for _ in range(198): x = [x]\n    return x"
+    for source in (
+        f"def f(xs):\n    {deep}",
+        "import gc\ndef f(xs):\n    x = xs\n    x.append(x)\n    return x",
+        "import numpy\ndef f(xs): return numpy.array([object()])",
+    ):
+        verdict = box.judge(Program.python(source), tests, LIMITS)
+        assert verdict.mode == "proxy"
+        assert verdict.kind is Kind.WRONG
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import os, struct\ndef m(t): return struct.pack('<I', len(t)) + t\n"
+        "os.write(4, m(b'loaded'))\nos._exit(0)",
+        "import os, struct\nos.write(4, struct.pack('<I', 4) + bytes([255] * 4))\nos._exit(0)",
+        "import os, struct\ndef m(t): return struct.pack('<I', len(t)) + t\n"
+        "os.write(4, m(b'loaded') + m(b'[' * 60000))\nos._exit(0)",
+        "import os, struct\nos.write(4, struct.pack('<I', 1 << 31))\nos._exit(0)",
+        "import os, struct\ndef m(t): return struct.pack('<I', len(t)) + t\n"
+        'os.write(4, m(b\'{"state":"passed","sent":1,"answered":1}\'))\nos._exit(0)',
+        "import os\nos.write(4, b'ab')\nos._exit(0)",
+        "import os\nos._exit(0)",
+        "raise SystemExit(0)",
+        "def f(g): raise SystemExit(0)",
+    ],
+)
+def test_the_shared_mode_too_gives_a_verdict_for_whatever_is_written(
+    source: str, box: LocalBox
+) -> None:
+    tests = AssertTests(test="assert candidate(lambda: 2) == 2\n", entry_point="f")
+    verdict = box.judge(Program.python(source), tests, LIMITS)
+    assert not verdict.ok
+    right = box.judge(Program.python("def f(g): return g()"), tests, LIMITS)
+    assert (right.ok, right.mode) == (True, "shared")
+    wrong = box.judge(Program.python("def f(g): return 3"), tests, LIMITS)
+    assert (wrong.kind, wrong.mode) == (Kind.WRONG, "shared")
+
+
+def test_what_the_shared_mode_does_not_stop_is_known(box: LocalBox) -> None:
+    """A program beside its test can read it. That is why verdicts say how they were judged."""
+    source = """
+import sys
+def f(g):
+    frame = sys._getframe()
+    while frame:
+        test = frame.f_locals.get("job", {}).get("test", "")
+        if "==" in test:
+            return eval(test.split("==")[1])
+        frame = frame.f_back
+"""
+    shared = AssertTests(test="assert candidate(lambda: 2) == 4711\n", entry_point="f")
+    assert box.judge(Program.python(source), shared, LIMITS).mode == "shared"
+    proxy = AssertTests(test="assert candidate(2) == 4711\n", entry_point="f")
+    assert box.judge(Program.python(source), proxy, LIMITS).kind is Kind.WRONG
