@@ -1,7 +1,7 @@
 """Check the judge before it judges: canonical solutions must pass, spoilt ones must not.
 
 A score from a harness that fails right programs, or passes wrong ones, is worth nothing; this is
-found out in seconds, before a model is loaded. It does not show that the tests are good ones.
+found out in seconds, before a model is asked. It does not show that the tests are good ones.
 """
 
 from __future__ import annotations

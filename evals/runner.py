@@ -120,9 +120,10 @@ class _Sitting:
         if not unasked and not unjudged:
             return False
         with self._pool() as pool:
-            self._check_gold(pool)
+            # Before the gold check: a model that cannot be opened is told at once.
             model = self._open_model() if unasked else None
             try:
+                self._check_gold(pool)
                 with progress(len(unasked) + len(unjudged), self._bench.name) as meter:
                     judging = Judging(pool)
                     self._judge(judging, unjudged, meter)
