@@ -21,12 +21,12 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator
 from types import CodeType, ModuleType
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 from sandbox.inside import assertions, hooks, settings, wire
 from sandbox.inside.channel import Channel
+from sandbox.inside.settings import ANSWERS_FD, LINK_FD
 
-ANSWERS_FD, LINK_FD = 3, 4
 _exit = os._exit  # the program may put something else there
 
 # The first letter of a line among the answers.
@@ -175,6 +175,8 @@ def _finish(code: int, *, finalizers: bool) -> NoReturn:
     """End as the interpreter would, without taking its modules apart."""
     try:
         atexit._run_exitfuncs()
+        # Before the module goes: a stream of the program's own needs it.
+        _flush(sys.stdout, sys.stderr)
         main = sys.modules.pop("__main__", None)
         if main is not None and not _thread._count():
             if finalizers:  # they may use names of the module: those must still be there
@@ -182,14 +184,18 @@ def _finish(code: int, *, finalizers: bool) -> NoReturn:
                 gc.collect()
             else:
                 main.__dict__.clear()  # files that the program left open are written out
-        for stream in (sys.stdout, sys.stderr):
-            if stream is not None:
-                stream.flush()
+        _flush(sys.__stdout__, sys.__stderr__)  # what finalizers wrote
     except SystemExit as error:
         code = _exit_code(error)
     except BaseException:  # noqa: BLE001 - the program replaced or closed its streams
         code = code or 120
     _exit(code)
+
+
+def _flush(*streams: TextIO | None) -> None:
+    for stream in streams:
+        if stream is not None and not getattr(stream, "closed", False):
+            stream.flush()
 
 
 def _loaded(job: dict[str, Any]) -> ModuleType | None:
