@@ -197,20 +197,15 @@ class Slot:
         assert self._control is not None
         if self._group is not None:
             self._group.prepare(limits)
-        payload = os.memfd_create("job", os.MFD_CLOEXEC)
         packed = marshal.dumps(dict(job))
-        _write_all(payload, packed)
-        self._fds = [payload]
-        for name in ("stdout", "stderr", "answers"):
-            self._fds.append(os.memfd_create(name, os.MFD_CLOEXEC))
-        flags, riding = 0, list(self._fds)
+        new = os.memfd_create
+        self._fds = fds = [new("stdin") if stdin else os.open(os.devnull, os.O_RDONLY)]
+        fds += (new("stdout"), new("stderr"), new("answers"), new("job"))
+        _write_all(fds[settings.PAYLOAD_FD], packed)
         if stdin:
-            flags |= settings.HAS_STDIN
-            fd = os.memfd_create("stdin", os.MFD_CLOEXEC)
-            _write_all(fd, stdin)
-            os.lseek(fd, 0, os.SEEK_SET)
-            self._fds.append(fd)
-            riding.append(fd)
+            _write_all(fds[0], stdin)
+            os.lseek(fds[0], 0, os.SEEK_SET)
+        flags, riding = 0, list(fds)
         if link >= 0:
             flags |= settings.HAS_LINK
             riding.append(link)
@@ -230,7 +225,8 @@ class Slot:
         )  # fmt: skip
         self._await_at_most(limits.wall_s + _GRACE_S)
         try:
-            socket.send_fds(self._control, [request], riding)
+            rights = struct.pack(f"{len(riding)}i", *riding)
+            self._control.sendmsg([request], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
         except OSError as error:
             self._stop()
             self._forget_run()
@@ -288,9 +284,9 @@ class Slot:
                 f"{os.strerror(number) if number else f'wait status {status}'}"
             )
         limit = self._limits.output_kb * 1024
-        stdout, more_out = _text(self._fds[1], limit)
-        stderr, more_err = _text(self._fds[2], limit)
-        raw, _ = _text(self._fds[3], room)
+        stdout, more_out = _text(self._fds[settings.STDOUT_FD], limit)
+        stderr, more_err = _text(self._fds[settings.STDERR_FD], limit)
+        raw, _ = _text(self._fds[settings.ANSWERS_FD], room)
         answers = tuple(raw.split("\n", most)[:most]) if raw else ()
         if answers and len(answers) < most:
             answers = answers[:-1]  # what follows the last line's end

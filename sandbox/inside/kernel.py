@@ -40,6 +40,8 @@ _SECCOMP_SET_MODE_FILTER = 1
 _NUMBERS = {  # system calls without a libc wrapper: (x86_64, aarch64)
     "seccomp": (317, 277),
     "mount": (165, 40),
+    "unshare": (272, 97),
+    "setns": (308, 268),
     "pivot_root": (155, 41),
     "capset": (126, 91),
     "mount_setattr": (442, 442),
@@ -61,7 +63,6 @@ _libc.mount.argtypes = [
 ]
 _libc.umount2.argtypes = [ctypes.c_char_p, ctypes.c_int]
 _libc.unshare.argtypes = [ctypes.c_int]
-_libc.setns.argtypes = [ctypes.c_int, ctypes.c_int]
 _libc.prctl.argtypes = [ctypes.c_int] + [ctypes.c_ulong] * 4
 _libc.clone.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p]
 _libc.syscall.restype = ctypes.c_long
@@ -97,17 +98,40 @@ def mount(source: str, target: str, kind: str, flags: int, data: str = "") -> No
         _raise(f"mount {kind or 'bind'} on {target}")
 
 
+def prepared(name: str, *arguments: object) -> Callable[[], int]:
+    """Return a system call that is made later: 0 when done, or an error's -1.
+
+    Everything it needs is made now: in a fresh child each new object is a page fault.
+    """
+    return functools.partial(_libc.syscall, ctypes.c_long(_NUMBERS[name][_COLUMN]), *arguments)
+
+
 def prepared_mount(source: str, target: str, kind: str, flags: int, data: str) -> Callable[[], int]:
-    """Return a mount(2) that is called later, 0 when done; its arguments are made now."""
-    return functools.partial(
-        _libc.syscall,
-        ctypes.c_long(_NUMBERS["mount"][_COLUMN]),
+    """Return a mount(2) for later."""
+    return prepared(
+        "mount",
         ctypes.c_char_p(source.encode()),
         ctypes.c_char_p(target.encode()),
         ctypes.c_char_p(kind.encode()),
         ctypes.c_ulong(flags),
         ctypes.c_char_p(data.encode()),
     )
+
+
+def prepared_unshare(flags: int) -> Callable[[], int]:
+    """Return an unshare(2) for later."""
+    return prepared("unshare", ctypes.c_ulong(flags))
+
+
+def prepared_setns(fd: int, flags: int) -> Callable[[], int]:
+    """Return a setns(2) for later."""
+    return prepared("setns", ctypes.c_int(fd), ctypes.c_int(flags))
+
+
+def must(result: int, what: str) -> None:
+    """Raise OSError where a prepared call failed."""
+    if result:
+        _raise(what)
 
 
 def unmount(target: str) -> None:
@@ -140,12 +164,6 @@ def unshare(flags: int) -> None:
     """unshare(2)."""
     if _libc.unshare(flags) < 0:
         _raise("unshare")
-
-
-def setns(fd: int, flags: int) -> None:
-    """setns(2)."""
-    if _libc.setns(fd, flags) < 0:
-        _raise("setns")
 
 
 def set_host_name(name: str) -> None:
@@ -207,17 +225,9 @@ class Filter:
         )
 
     def installer(self) -> Callable[[], int]:
-        """Return what installs it on the calling process for ever, 0 when done.
-
-        Needs no_new_privs. All arguments are made beforehand: in a fresh child each new object is
-        a page fault.
-        """
-        return functools.partial(
-            _libc.syscall,
-            ctypes.c_long(_NUMBERS["seccomp"][_COLUMN]),
-            ctypes.c_uint(_SECCOMP_SET_MODE_FILTER),
-            ctypes.c_uint(0),
-            self._head,
+        """Return what installs it on the calling process for ever. Needs no_new_privs."""
+        return prepared(
+            "seccomp", ctypes.c_uint(_SECCOMP_SET_MODE_FILTER), ctypes.c_uint(0), self._head
         )
 
     def install(self) -> None:

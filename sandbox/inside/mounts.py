@@ -108,40 +108,41 @@ def _seal() -> None:
     kernel.mount("none", "/", "", flags)
 
 
-def enter_run(work_options: str) -> None:
-    """Make the namespaces of one run: its own PIDs, and mounts with an empty work folder.
+class Runs:
+    """The namespaces of runs, as their zygote makes them: own PIDs, and an empty work folder.
 
-    The zygote does this before it forks, for a fresh child would pay a page fault for nearly every
-    line of it; `leave_run` brings the zygote back.
+    The zygote enters them before it forks and comes back afterwards, for a fresh child would pay a
+    page fault for nearly every line of it.
     """
-    kernel.unshare(kernel.CLONE_NEWPID | kernel.CLONE_NEWNS)
-    kernel.mount("work", WORK, "tmpfs", MS_NOSUID | MS_NODEV, work_options)
-    os.chdir(WORK)
 
+    def __init__(self, uid: int) -> None:
+        pids = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+        mounts = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+        self._uid = uid
+        self._disk_bytes = 0
+        self._separate = kernel.prepared_unshare(kernel.CLONE_NEWPID | kernel.CLONE_NEWNS)
+        self._mount_work: Callable[[], int]
+        self._back_to_pids = kernel.prepared_setns(pids, kernel.CLONE_NEWPID)
+        self._back_to_mounts = kernel.prepared_setns(mounts, kernel.CLONE_NEWNS)
+        # Mounts the run's /proc, 0 when done. Only a process of the run can: it shows the PIDs of
+        # whoever mounts it.
+        self.show_processes = kernel.prepared_mount(
+            "proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, "subset=pid"
+        )
 
-def processes_shower() -> Callable[[], int]:
-    """Return what mounts a run's /proc, 0 when done.
+    def enter(self, disk_bytes: int) -> None:
+        """Go into the namespaces of a new run, whose work folder holds `disk_bytes`."""
+        if disk_bytes != self._disk_bytes:
+            options = f"size={disk_bytes},nr_inodes=16384,mode=700,uid={self._uid},gid={self._uid}"
+            self._mount_work = kernel.prepared_mount(
+                "work", WORK, "tmpfs", MS_NOSUID | MS_NODEV, options
+            )
+            self._disk_bytes = disk_bytes
+        kernel.must(self._separate(), "unshare")
+        kernel.must(self._mount_work(), "mount the work folder")
+        os.chdir(WORK)
 
-    Only a process of the run can: it shows the mounter's own PIDs.
-    """
-    return kernel.prepared_mount(
-        "proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, "subset=pid"
-    )
-
-
-class Home:
-    """The zygote's own namespaces, to come back to."""
-
-    def __init__(self) -> None:
-        self._pids = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
-        self._mounts = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
-
-    def leave_run(self) -> None:
-        """Return from a run's namespaces."""
-        kernel.setns(self._pids, kernel.CLONE_NEWPID)
-        kernel.setns(self._mounts, kernel.CLONE_NEWNS)
-
-
-def work_options(uid: int, disk_bytes: int) -> str:
-    """Return the mount options of a run's work folder."""
-    return f"size={disk_bytes},nr_inodes=16384,mode=700,uid={uid},gid={uid}"
+    def leave(self) -> None:
+        """Come back from a run's namespaces."""
+        kernel.must(self._back_to_pids(), "setns to our PIDs")
+        kernel.must(self._back_to_mounts(), "setns to our mounts")

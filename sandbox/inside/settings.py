@@ -10,13 +10,17 @@ WORK = "/box/work"
 
 # A request: mode, flags, cpu_s, wall_s, memory, address space, disk bytes, output bytes, processes,
 # bytes of the payload.
-# The descriptors ride along: payload, stdout, stderr, answers, then what the flags name.
+# The descriptors ride along in the order of the places they are for: the zygote keeps these numbers
+# free, and the kernel fills the lowest first. What the flags name follows, LINK first.
 REQUEST = struct.Struct("<BBddQQQQII")
 # A reply: stage reached, errno, wait status, reason, CPU us, wall us, largest RSS in KiB, sum of
 # RSS in KiB as the watchdog saw it.
 REPLY = struct.Struct("<BiiBQQQQ")
 
-HAS_STDIN, HAS_LINK, HAS_COLLECT = 1, 2, 4
+STDIN_FD, STDOUT_FD, STDERR_FD, ANSWERS_FD, PAYLOAD_FD, LINK_FD = range(6)
+MOST_FDS = 8
+
+HAS_LINK, HAS_COLLECT = 1, 2
 
 SCRIPT, CALLS, CANDIDATE, TESTS, SHARED = range(5)
 

@@ -13,6 +13,7 @@ from sandbox.inside.settings import Settings
 
 TICK_S = 0.05
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+_OUTPUTS = (settings.STDOUT_FD, settings.STDERR_FD)
 _PAGE_KB = os.sysconf("SC_PAGE_SIZE") // 1024
 
 
@@ -23,9 +24,10 @@ class CpuMeter:
     a tick; the wall clock is then what ends it.
     """
 
-    def __init__(self, fd: int) -> None:
+    def __init__(self, fd: int, used_s: float) -> None:
+        """`used_s`: what the run has visibly used so far."""
         self._fd = fd
-        self._before = self._read()
+        self._before = self._read() - used_s
 
     def _read(self) -> float:
         if self._fd < 0:
@@ -43,15 +45,12 @@ class CpuMeter:
 class Watcher:
     """Looks at one run from time to time and says why it must be ended, if it must."""
 
-    def __init__(
-        self, told: Settings, request: tuple[int, ...], outputs: list[int], meter: CpuMeter
-    ) -> None:
+    def __init__(self, told: Settings, request: tuple[int, ...], cpu: int) -> None:
         _, _, self._cpu_s, _, self._memory, _, _, self._output, self._processes_most, _ = request
-        self._meter = meter
-        self._outputs = outputs
         self._weighs = not told.counts_memory
         self._whole_proc = told.kind == "namespace"
         self.largest_sum_kb = 0
+        self._meter = CpuMeter(cpu, self._usage()[0])
 
     def judge(self) -> int:
         """Return the reason to end the run now, or NO_REASON."""
@@ -60,7 +59,7 @@ class Watcher:
         self.largest_sum_kb = max(self.largest_sum_kb, sum_kb)
         if cpu_s >= self._cpu_s:
             return settings.CPU
-        if any(os.fstat(fd).st_size > self._output for fd in self._outputs):
+        if any(os.fstat(fd).st_size > self._output for fd in _OUTPUTS):
             return settings.OUTPUT
         if self._weighs and sum_kb * 1024 > self._memory:
             return settings.MEMORY

@@ -25,14 +25,12 @@ import time
 from collections.abc import Callable
 
 from sandbox.inside import drive, hooks, kernel, mounts, restrict, settings, syscall_filter, watch
-from sandbox.inside.drive import ANSWERS_FD, LINK_FD
 from sandbox.inside.settings import REPLY, REQUEST, STAGE_DONE, Settings
 
-_PAYLOAD_FD, _COLLECT_FD, _RULES_FD = 5, 6, 7
-_FIRST_COMING_IN = 10
 _DESCRIPTORS = 256
-_RIDING_BYTES = socket.CMSG_SPACE(8 * 4)
+_RIDING_BYTES = socket.CMSG_SPACE(settings.MOST_FDS * 4)
 _FD = struct.Struct("i")
+_PLACES = b"".join(map(_FD.pack, range(settings.MOST_FDS)))
 _NO_STAGE = bytes(8)
 _CHILD_SIGNALS = (signal.SIGCHLD,)
 _WALL = 0x40000000  # wait for children of every kind, the sleeper's too
@@ -46,13 +44,13 @@ class Zygote:
     """What stays between runs: descriptors, the filter, the sleeping first process."""
 
     def __init__(self, control: socket.socket, told: Settings, uid: int) -> None:
-        # A run's own descriptors are put on the low numbers, so none may come in on them.
+        # Ours have higher numbers than those of a run, which come in on the lowest: until all of
+        # ours are open, the low ones are held.
         null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
-        while null < _FIRST_COMING_IN:
+        while null < settings.MOST_FDS:
             null = os.dup(null)
-        self.null = null
         self.control = control.dup()
-        os.dup2(self.null, control.detach(), inheritable=False)
+        control.detach()
         self.told = told
         self.uid = uid
         self.namespace = told.kind == "namespace"
@@ -60,16 +58,13 @@ class Zygote:
         self.pauser = kernel.Pauser()
         self.rest: kernel.Filter
         self.install_rest: Callable[[], int]
-        self.show_processes = mounts.processes_shower()
+        self.runs: mounts.Runs
         self.join = -1
         # One shared page tells how far a child came before it let the program start.
         self.page = mmap.mmap(-1, mmap.PAGESIZE)
         self.cores = os.cpu_count() or 1
         self.cpu = -1
-        self.home: mounts.Home
         self.rules = -1
-        self.disk_bytes = 0
-        self.work_options = ""
 
     def enter(self) -> None:
         """Go where the slot lives, load what programs will want, and give up what runs need not."""
@@ -91,7 +86,7 @@ class Zygote:
             kernel.unshare(_SEPARATE)
             kernel.set_host_name("box")
             mounts.build_root(told, uid=self.uid, gid=self.uid)
-            self.home = mounts.Home()
+            self.runs = mounts.Runs(self.uid)
         else:
             kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
             os.chdir(told.work)
@@ -151,82 +146,54 @@ class Zygote:
 
     def serve(self) -> None:
         """Answer requests until the supervisor closes the socket."""
+        os.closerange(0, settings.MOST_FDS)
         while True:
             raw, riding, _, _ = self.control.recvmsg(REQUEST.size, _RIDING_BYTES)
             if not raw:
                 return
-            fds = [fd for _, _, part in riding for (fd,) in _FD.iter_unpack(part)]
-            self.control.send(self._run(REQUEST.unpack(raw), fds))
+            arrived = len(riding[0][2]) // _FD.size
+            if riding[0][2] != _PLACES[: arrived * _FD.size]:
+                raise RuntimeError("a run's descriptors came in on other numbers")
+            self.control.send(self._run(REQUEST.unpack(raw)))
+            os.closerange(0, settings.MOST_FDS)
 
-    def _run(self, request: tuple[int, ...], fds: list[int]) -> bytes:
-        flags, disk_bytes = request[1], request[6]
-        if disk_bytes != self.disk_bytes:
-            self.disk_bytes = disk_bytes
-            self.work_options = mounts.work_options(self.uid, disk_bytes)
+    def _run(self, request: tuple[int, ...]) -> bytes:
         self.page[:8] = _NO_STAGE
-        places = self._arrange(fds, flags)
-        watcher = watch.Watcher(self.told, request, fds[1:3], watch.CpuMeter(self.cpu))
         began = time.monotonic()
         sleeper = 0
         if self.namespace:
-            mounts.enter_run(self.work_options)
+            self.runs.enter(request[6])
             sleeper = self.pauser.start()
         child = os.fork()
         if child == 0:
             self._child(request)
         # As little as can be until the child is gone: what we touch meanwhile is copied for it.
-        reason, status, cpu_us, largest_kb = self._await(child, sleeper, request, watcher, began)
+        reason, status, cpu_us, largest_kb, sum_kb = self._await(child, sleeper, request, began)
         wall_us = int((time.monotonic() - began) * 1e6)
         if self.namespace:
-            self.home.leave_run()
-        for place in places:  # the link must have no end here, or nobody would see it close
-            os.dup2(self.null, place, inheritable=False)
-        os.close(fds[1])
-        os.close(fds[2])
-        stage, number = self.page[0], struct.unpack("i", self.page[4:8])[0]
-        return REPLY.pack(
-            stage, number, status, reason, cpu_us, wall_us, largest_kb, watcher.largest_sum_kb
-        )
-
-    def _arrange(self, fds: list[int], flags: int) -> list[int]:
-        """Put a run's descriptors where the child will want them; return those places.
-
-        The outputs stay open under their own numbers too: the watchdog looks at their sizes.
-        """
-        payload, out, err, answers, *more = fds
-        where = {1: out, 2: err, ANSWERS_FD: answers, _PAYLOAD_FD: payload}
-        if flags & settings.HAS_STDIN:
-            where[0] = more.pop(0)
-        if flags & settings.HAS_LINK:
-            where[LINK_FD] = more.pop(0)
-        if flags & settings.HAS_COLLECT:
-            where[_COLLECT_FD] = more.pop(0)
-        for place, fd in where.items():
-            os.dup2(fd, place, inheritable=place <= 2)
-            if place not in (1, 2):
-                os.close(fd)
-        return list(where)
+            self.runs.leave()
+        (number,) = _FD.unpack(self.page[4:8])
+        return REPLY.pack(self.page[0], number, status, reason, cpu_us, wall_us, largest_kb, sum_kb)
 
     def _await(
-        self,
-        child: int,
-        sleeper: int,
-        request: tuple[int, ...],
-        watcher: watch.Watcher,
-        began: float,
-    ) -> tuple[int, int, int, int]:
+        self, child: int, sleeper: int, request: tuple[int, ...], began: float
+    ) -> tuple[int, int, int, int, int]:
         """Wait for the child, ending it where it must be; then end all that is left of the run.
 
-        Returns the reason, the wait status, CPU microseconds and the largest RSS in KiB.
+        Returns the reason, the wait status, CPU microseconds, and the largest RSS of a process and
+        of all together in KiB.
         """
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        before = None if sleeper else resource.getrusage(resource.RUSAGE_CHILDREN)
+        watcher: watch.Watcher | None = None
         tick_s = min(watch.TICK_S, request[2] / self.cores)
-        deadline, reason, pid = began + request[3], settings.NO_REASON, 0
+        reason, pid = settings.NO_REASON, 0
         while not pid:
             if signal.sigtimedwait(_CHILD_SIGNALS, tick_s) is None:
+                if watcher is None:
+                    watcher = watch.Watcher(self.told, request, self.cpu)
                 tick_s = watch.TICK_S
                 reason = watcher.judge()
-                if not reason and time.monotonic() >= deadline:
+                if not reason and time.monotonic() >= began + request[3]:
                     reason = settings.WALL
                 if reason:
                     break
@@ -238,13 +205,16 @@ class Zygote:
             os.kill(child, signal.SIGKILL)
         if not pid:
             _, status, used = os.wait4(child, 0)
-        if sleeper:
-            os.wait4(sleeper, _WALL)
+        cpu_s = used.ru_utime + used.ru_stime
+        if before is None:
+            _, _, rest = os.wait4(sleeper, _WALL)
+            cpu_s += rest.ru_utime + rest.ru_stime
         else:
             restrict.kill_descendants()
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-        return reason, status, int(cpu_s * 1e6), used.ru_maxrss
+            after = resource.getrusage(resource.RUSAGE_CHILDREN)
+            cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        sum_kb = watcher.largest_sum_kb if watcher else 0
+        return reason, status, int(cpu_s * 1e6), used.ru_maxrss, sum_kb
 
     def _child(self, request: tuple[int, ...]) -> None:
         """Put on the layers that are a run's own, then be the program. Never returns."""
@@ -255,14 +225,11 @@ class Zygote:
             if self.join >= 0:
                 os.write(self.join, b"0")
             page[0] = 1
-            if self.namespace and self.show_processes():
+            if self.namespace and self.runs.show_processes():
                 raise OSError("the run's /proc was refused")
             page[0] = 2
-            if self.rules >= 0:
-                os.dup2(self.rules, _RULES_FD, inheritable=False)
-            os.closerange(_RULES_FD + 1, _DESCRIPTORS)
             if flags & settings.HAS_COLLECT:
-                _send_work_folder()
+                _send_work_folder(settings.LINK_FD + (flags & settings.HAS_LINK))
             page[0] = 3
             put = resource.setrlimit
             whole_s = int(-(-cpu_s // 1)) + 1
@@ -281,10 +248,11 @@ class Zygote:
                 kernel.drop_capabilities()
             page[0] = 5
             if self.rules >= 0:
-                kernel.landlock_enforce(_RULES_FD)
+                kernel.landlock_enforce(self.rules)
+            os.closerange(settings.LINK_FD + (flags & settings.HAS_LINK), _DESCRIPTORS)
             if not self.unsafe and self.install_rest():
                 raise OSError("the system call filter was refused")
-            job = drive.read_job(_PAYLOAD_FD, size)
+            job = drive.read_job(settings.PAYLOAD_FD, size)
             page[0] = STAGE_DONE
             page.close()
         except OSError as error:
@@ -293,10 +261,10 @@ class Zygote:
         drive.be(mode, job)
 
 
-def _send_work_folder() -> None:
+def _send_work_folder(collector: int) -> None:
     """Hand the work folder's descriptor to the supervisor, which reads files after the end."""
     folder = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    with socket.socket(fileno=os.dup(_COLLECT_FD)) as channel:
+    with socket.socket(fileno=os.dup(collector)) as channel:
         socket.send_fds(channel, [b"w"], [folder])
     os.close(folder)
 
