@@ -100,7 +100,10 @@ class Close:
     def _value(self, want: Any, have: Any) -> bool:
         if type(want) in (int, float, complex) and type(have) in (int, float, complex):
             if complex in (type(want), type(have)):
-                want, have = complex(want), complex(have)
+                try:
+                    want, have = complex(want), complex(have)
+                except OverflowError:  # an int beyond every float
+                    return False
                 return self._number(want.real, have.real) and self._number(want.imag, have.imag)
             return self._number(want, have)
         if type(want) is not type(have):

@@ -6,7 +6,8 @@ other type is an object with one key that names it. A subclass is refused: an `i
 always says yes must not reach a comparison.
 
 Round trip: `decode(encode(x))` has the same types and values at every level (NaN, -0.0, lone
-surrogates and big ints too). Refused: functions, instances, cyclic values, values nested deeper
+surrogates and big ints too; a high surrogate before a low one is read as the character that the two
+mean). Refused: functions, instances, cyclic values, values nested deeper
 than MAX_DEPTH; in `decode` also what would cost the reader more than its text is long (a range to
 be spelt out, keys that all hash alike).
 """
@@ -27,6 +28,7 @@ _MOST_ALIKE = 256  # ours: members of one set or dict that may share a hash
 _EMPTY_SIDE = 1 << 16  # ours: the longest side of an array that holds nothing
 
 _ATOMS = frozenset({type(None), bool, float, str})
+_CONTAINERS = frozenset({list, tuple, dict, set, frozenset})
 _DICTS = frozenset({dict, Counter, OrderedDict, defaultdict})
 
 
@@ -88,16 +90,11 @@ def decode(text: str) -> Any:
 def _check_depth(value: Any) -> None:
     level = [value]
     for _ in range(MAX_DEPTH + 1):
-        below: list[Any] = []
-        for one in level:
-            if isinstance(one, dict):
-                below += one.keys()
-                below += one.values()
-            elif isinstance(one, list | tuple | set | frozenset):
-                below += one
-        if not below:
+        level = [one for one in level if type(one) in _CONTAINERS]
+        if not level:
             return
-        level = below
+        parts = [(*one.keys(), *one.values()) if type(one) is dict else one for one in level]
+        level = [member for members in parts for member in members]
     raise WireError(f"a value nested deeper than {MAX_DEPTH} levels")
 
 

@@ -8,12 +8,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
+import hypothesis
 import pytest
 
 from sandbox import Limits, Pool, SandboxUnavailable
 from sandbox.box import BoxName, LocalBox
 
 HERE = Path(__file__).parent
+
+# No deadline: a busy machine is no failure.
+hypothesis.settings.register_profile("sandbox", deadline=None, max_examples=60)
+hypothesis.settings.load_profile("sandbox")
 
 
 def _beside(name: str) -> ModuleType:
