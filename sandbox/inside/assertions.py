@@ -7,7 +7,9 @@ plain data of exact builtin types, so `==` in the test means what the test's aut
 from __future__ import annotations
 
 import ast
+import base64
 import builtins
+import marshal
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any
@@ -30,6 +32,10 @@ class ArgumentUnfit(BaseException):
     """The test passed an argument that cannot cross as data."""
 
 
+class Unforeseen(BaseException):
+    """The test made another call than it was seen to make before."""
+
+
 class Proxy:
     """The candidate, as tests see it: a callable whose work is done in another box.
 
@@ -40,9 +46,10 @@ class Proxy:
 
     def __init__(self, link: Channel) -> None:
         self._link = link
-        self.lost: CandidateGone | ArgumentUnfit | None = None
+        self.lost: CandidateGone | ArgumentUnfit | Unforeseen | None = None
         self.sent = 0
         self.answered = 0
+        self.calls: list[str] = []
         self.last_call = ""
         self.last_answer = ""
         self._name = ""
@@ -72,16 +79,21 @@ class Proxy:
         self.sent += 1
         self.last_call = request
         self.last_answer = ""
-        try:
-            self._link.send(request)
-            reply = self._link.receive()
-        except ChannelClosed:
-            reply = None
+        reply = self._exchange(request)
         if reply is None:
             self.lost = CandidateGone()
             raise self.lost
         self.answered += 1
         return self._take(reply, args, kwargs)
+
+    def _exchange(self, request: str) -> str | None:
+        """Return the candidate's reply; None when its process has ended."""
+        self.calls.append(request)
+        try:
+            self._link.send(request)
+            return self._link.receive()
+        except ChannelClosed:
+            return None
 
     def _take(self, reply: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         letter = reply[:1]
@@ -120,6 +132,22 @@ class Proxy:
             return self.last_answer[:_SHORT]
 
 
+class Replay(Proxy):
+    """A proxy whose candidate has answered beforehand the calls that the test was seen to make."""
+
+    def __init__(self, job: Mapping[str, Any]) -> None:
+        super().__init__(Channel(-1))
+        self._foreseen: Sequence[str] = job["calls"]
+        self._replies: Sequence[str] = job["replies"]
+
+    def _exchange(self, request: str) -> str | None:
+        index = self.sent - 1
+        if index >= len(self._foreseen) or self._foreseen[index] != request:
+            self.lost = Unforeseen()
+            raise self.lost
+        return self._replies[index] if index < len(self._replies) else None
+
+
 def _exception(answer: str) -> Exception:
     """Return the exception that a candidate raised, if it is of one of Python's own types."""
     name, _, text = answer.partition(": ")
@@ -139,7 +167,8 @@ class Beside:
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self._function = function
-        self.lost: CandidateGone | ArgumentUnfit | None = None
+        self.lost: CandidateGone | ArgumentUnfit | Unforeseen | None = None
+        self.calls: list[str] = []
         self.sent = 0
         self.answered = 0
         self._words = ("", "")
@@ -176,18 +205,27 @@ class Beside:
 def prove(job: Mapping[str, Any], proxy: Proxy | Beside) -> dict[str, Any]:
     """Run context, test and call; return what happened as plain data.
 
-    Keys: state ("passed", "failed", "gone", "unfit" or "untested"), sent, answered, and for a
-    failure: line, call, expected, got, reason.
+    Keys: state ("passed", "failed", "gone", "unfit", "unforeseen" or "untested"), sent, answered,
+    and for a failure: line, call, expected, got, reason. Where the job has no code yet, also what
+    the next judgement by these tests may know: code and calls.
     """
     scope: dict[str, Any] = {"__name__": "tests"}
     sources = {"<context>": job["context"], "<test>": job["test"], "<call>": job["call"]}
     state, failure = "passed", {}
+    learnt: dict[str, Any] = {}
     try:
-        exec(compile(sources["<context>"], "<context>", "exec", dont_inherit=True), scope)
+        if job["code"]:
+            context, test, call = marshal.loads(base64.b64decode(job["code"]))
+        else:
+            context, test, call = (
+                compile(source, name, "exec", dont_inherit=True) for name, source in sources.items()
+            )
+            packed = base64.b64encode(marshal.dumps((context, test, call))).decode()
+            learnt = {"code": packed}
+        exec(context, scope)
         scope["candidate"] = scope[job["entry_point"]] = proxy.named(job["entry_point"])
-        exec(compile(sources["<test>"], "<test>", "exec", dont_inherit=True), scope)
-        if sources["<call>"]:
-            exec(compile(sources["<call>"], "<call>", "exec", dont_inherit=True), scope)
+        exec(test, scope)
+        exec(call, scope)
     except BaseException as error:  # noqa: BLE001 - any exception of a test is a failed test
         if proxy.lost is None:
             state = "failed" if proxy.sent else "untested"
@@ -199,9 +237,13 @@ def prove(job: Mapping[str, Any], proxy: Proxy | Beside) -> dict[str, Any]:
     # A test may have caught this one with a bare `except:`; it counts all the same.
     if isinstance(proxy.lost, CandidateGone):
         state, failure = "gone", {"call": proxy.call_in_words()}
+    elif isinstance(proxy.lost, Unforeseen):
+        state = "unforeseen"
     elif proxy.lost is not None:
         state, failure = "unfit", {"reason": str(proxy.lost)}
-    return {"state": state, "sent": proxy.sent, "answered": proxy.answered, **failure}
+    if learnt and state == "passed":  # only a test that ran to its end has made all its calls
+        learnt["calls"] = proxy.calls
+    return {"state": state, "sent": proxy.sent, "answered": proxy.answered, **failure, **learnt}
 
 
 def _failure(

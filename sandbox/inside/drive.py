@@ -19,7 +19,7 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from types import CodeType, ModuleType
 from typing import Any, NoReturn, TextIO
 
@@ -31,7 +31,7 @@ _exit = os._exit  # the program may put something else there
 
 # The first letter of a line among the answers.
 RETURNED, RAISED, UNFIT = "r", "x", "u"
-COMPILE, NO_MEMORY, LOAD, TESTED = "C", "M", "L", "T"
+COMPILE, NO_MEMORY, LOAD, TESTED, REPLIED = "C", "M", "L", "T", "A"
 
 
 def read_job(fd: int, size: int) -> dict[str, Any]:
@@ -60,6 +60,8 @@ def be(mode: int, job: dict[str, Any]) -> NoReturn:
             code = _calls(job)
         elif mode == settings.CANDIDATE:
             code = _candidate(job)
+        elif mode == settings.FORESEEN:
+            code = _foreseen(job)
         elif mode == settings.TESTS:
             code = _tests(job)
         else:
@@ -285,28 +287,43 @@ def _candidate(job: dict[str, Any]) -> int:
     function = _found(module, job["entry_point"])
     if function is None:
         return 1
-    for request in _requests(link):
-        args, kwargs = wire.decode(request)
-        letter, answer = answered(function, args, kwargs)
-        after = ""
-        if not _UNCHANGEABLE.issuperset(map(type, (*args, *kwargs.values()))):
-            try:
-                after = wire.encode((args, kwargs), loose=True)
-            except wire.WireError:  # it used an argument as a store of its own objects
-                after = ""
-            if after == request:
-                after = ""
-        link.send(f"{letter}{len(answer)} {answer}{after}")
+    while (request := link.receive()) is not None:
+        link.send(_reply(function, request))
     return 0
 
 
-def _requests(link: Channel) -> Iterator[str]:
-    while (request := link.receive()) is not None:
-        yield request
+def _foreseen(job: dict[str, Any]) -> int:
+    """Answer the calls that the test is known to make, in their order."""
+    module = _loaded(job)
+    if module is None:
+        return 1
+    function = _found(module, job["entry_point"])
+    if function is None:
+        return 1
+    for request in job["calls"]:
+        say(REPLIED, _reply(function, request))
+    return 0
+
+
+def _reply(function: Callable[..., Any], request: str) -> str:
+    """Call as `request` says; return the answer and what became of the arguments, framed."""
+    args, kwargs = wire.decode(request)
+    letter, answer = answered(function, args, kwargs)
+    after = ""
+    if not _UNCHANGEABLE.issuperset(map(type, (*args, *kwargs.values()))):
+        try:
+            after = wire.encode((args, kwargs), loose=True)
+        except wire.WireError:  # it used an argument as a store of its own objects
+            after = ""
+        if after == request:
+            after = ""
+    return f"{letter}{len(answer)} {answer}{after}"
 
 
 def _tests(job: dict[str, Any]) -> int:
-    say(TESTED, json.dumps(assertions.prove(job, assertions.Proxy(Channel(LINK_FD)))))
+    calls = job["calls"]
+    proxy = assertions.Proxy(Channel(LINK_FD)) if calls is None else assertions.Replay(job)
+    say(TESTED, json.dumps(assertions.prove(job, proxy)))
     return 0
 
 
