@@ -10,14 +10,15 @@ import ast
 import base64
 import builtins
 import marshal
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
-from sandbox.inside import wire
+from sandbox.inside import flow, wire
 from sandbox.inside.channel import Channel, ChannelClosed
 
 _SHORT = 400
+_LEARNT_MOST = 1 << 18  # characters of code, and of all calls: a report must stay short
 
 
 class CandidateGone(BaseException):
@@ -50,6 +51,7 @@ class Proxy:
         self.sent = 0
         self.answered = 0
         self.calls: list[str] = []
+        self.changed = False  # the candidate changed an argument in place
         self.last_call = ""
         self.last_answer = ""
         self._name = ""
@@ -107,6 +109,7 @@ class Proxy:
         try:
             value = wire.decode(answer) if letter == "r" else None
             if after:
+                self.changed = True
                 new_args, new_kwargs = wire.decode(after)
                 overwrite(args, new_args)
                 overwrite(kwargs, new_kwargs)
@@ -169,6 +172,7 @@ class Beside:
         self._function = function
         self.lost: CandidateGone | ArgumentUnfit | Unforeseen | None = None
         self.calls: list[str] = []
+        self.changed = False
         self.sent = 0
         self.answered = 0
         self._words = ("", "")
@@ -221,7 +225,7 @@ def prove(job: Mapping[str, Any], proxy: Proxy | Beside) -> dict[str, Any]:
                 compile(source, name, "exec", dont_inherit=True) for name, source in sources.items()
             )
             packed = base64.b64encode(marshal.dumps((context, test, call))).decode()
-            learnt = {"code": packed}
+            learnt = {"code": packed} if len(packed) <= _LEARNT_MOST else {}
         exec(context, scope)
         scope["candidate"] = scope[job["entry_point"]] = proxy.named(job["entry_point"])
         exec(test, scope)
@@ -241,9 +245,20 @@ def prove(job: Mapping[str, Any], proxy: Proxy | Beside) -> dict[str, Any]:
         state = "unforeseen"
     elif proxy.lost is not None:
         state, failure = "unfit", {"reason": str(proxy.lost)}
-    if learnt and state == "passed":  # only a test that ran to its end has made all its calls
+    # Only a test that ran to its end has made all its calls.
+    if learnt and state == "passed" and _repeats(sources.values(), job["entry_point"], proxy):
         learnt["calls"] = proxy.calls
     return {"state": state, "sent": proxy.sent, "answered": proxy.answered, **failure, **learnt}
+
+
+def _repeats(sources: Iterable[str], entry_point: str, proxy: Proxy | Beside) -> bool:
+    """Return whether the calls made may be shown to a candidate before it answers any."""
+    if proxy.changed or sum(map(len, proxy.calls)) > _LEARNT_MOST:
+        return False
+    try:
+        return not flow.answers_come_back(sources, entry_point)
+    except RecursionError:  # a source of many levels
+        return False
 
 
 def _failure(
