@@ -96,12 +96,13 @@ class _Flow:
         return found.union(*map(self._names, ast.iter_child_nodes(node)))
 
     def _stored(self, nodes: Iterable[ast.AST]) -> set[str]:
+        parts = [part for node in nodes for part in ast.walk(node)]
+        named = (ast.MatchAs, ast.MatchStar, ast.ExceptHandler)
         return {
             part.id
-            for node in nodes
-            for part in ast.walk(node)
+            for part in parts
             if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)
-        }
+        } | {part.name for part in parts if isinstance(part, named) and part.name}
 
     def _follow(self, node: ast.AST) -> None:
         match node:

@@ -6,7 +6,9 @@ tests in the same box, right after the hack.
 
 from __future__ import annotations
 
+import secrets
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +52,8 @@ FUNCTION_TESTS: dict[str, Tests] = {
     "calls": CallTests.of(
         "total", ([[1, 2, 3]], 6), ([[10, -4]], 6), ([[5]], 5), ([[0.5, 0.25]], 0.75), ([[]], 0)
     ),
-    "proxy": AssertTests(test=CHECK, entry_point="total", call="check(total)"),
+    "foreseen": AssertTests(test=CHECK, entry_point="total", call="check(total)"),
+    "talking": AssertTests(test=CHECK, entry_point="total", call="check(total)"),
     "swallowing": AssertTests(test=SWALLOWING, entry_point="total"),
 }
 SCRIPT_TESTS = StdioTests.of(("1 2 3\n", "6\n"), ("10 -4\n", "6\n"), ("5\n", "5\n"))
@@ -89,6 +92,11 @@ def _refused(verdict: Verdict) -> None:
 @pytest.mark.parametrize("mode", FUNCTION_TESTS)
 def test_a_hack_of_a_function_is_refused(mode: str, source: str, box: LocalBox) -> None:
     tests = FUNCTION_TESTS[mode]
+    if mode == "foreseen":  # the calls are known once a program has passed
+        _controlled(box, tests, RIGHT, WRONG)
+    elif mode == "talking":  # no judgement by these very tests has been
+        assert isinstance(tests, AssertTests)
+        tests = replace(tests, test=f"{tests.test}# {secrets.token_hex(8)}\n")
     _refused(box.judge(Program.python(source), tests, LIMITS))
     _controlled(box, tests, RIGHT, WRONG)
 
@@ -190,6 +198,86 @@ def f(xs):
     assert not verdict.ok
     assert verdict.mode == "proxy"
     assert box.judge(Program.python("def f(xs): return 77"), tests, LIMITS).ok
+
+
+BACK = {
+    "passed back": "assert candidate(candidate(3)) == 5",
+    "by a name": "y = candidate(3)\nassert candidate(y) == 5",
+    "in a list": "ys = []\nys.append(candidate(3))\nassert candidate(ys[0]) == 5",
+    "by a helper": "def again(x): return candidate(x)\nassert again(again(3)) == 5",
+    "as another name": "g = candidate\nassert g(g(3)) == 5",
+    "by map": "assert list(map(candidate, map(candidate, [3]))) == [5]",
+    "in a check": "def check(c):\n    assert c(c(3)) == 5\ncheck(candidate)",
+    "by a search": "for n in range(9999):\n    if candidate(n) == 5: break\nassert n == 4711",
+    "changed in place": "x = [3]\ncandidate(x)\nassert candidate(x[0]) == 5",
+}
+
+
+@pytest.mark.parametrize("name", BACK)
+def test_calls_known_beforehand_never_tell_an_answer(name: str, box: LocalBox) -> None:
+    """Where a test passes an answer back, the next call holds the right one of the call before."""
+    tests = AssertTests(test=BACK[name], entry_point="f")
+    hack = Program.python("""
+import sys
+def f(x):
+    frame = sys._getframe()
+    while frame:
+        calls = (frame.f_locals.get("job") or {}).get("calls") if "job" in frame.f_locals else None
+        if calls and "4711" in str(calls):
+            if isinstance(x, list):
+                x[0] = 4711
+                return None
+            return 4711 if x == 3 else 5 if x == 4711 else 0
+        frame = frame.f_back
+    return 0
+""")
+    right = Program.python("""
+def f(x):
+    if isinstance(x, list):
+        x[0] = 4711
+        return None
+    return {3: 4711, 4711: 5}.get(x, 0)
+""")
+    patient = Limits(cpu_s=3, wall_s=20)
+    assert not box.judge(hack, tests, patient).ok
+    for _ in range(2):
+        assert box.judge(right, tests, patient).ok
+        assert not box.judge(hack, tests, patient).ok
+
+
+def test_tests_of_more_than_a_megabyte_are_judged_like_others(box: LocalBox) -> None:
+    for test in (
+        "assert candidate([0] * 10**6) == 1",
+        f"x = {list(range(200_000))}\nassert candidate(1) == 1",
+        "for n in range(3000): assert candidate(n) == 1",
+    ):
+        tests = AssertTests(test=test, entry_point="f")
+        limits = Limits(cpu_s=5, wall_s=20)
+        for _ in range(2):
+            right = box.judge(Program.python("def f(x): return 1"), tests, limits)
+            assert (right.ok, right.mode) == (True, "proxy"), right
+            wrong = box.judge(Program.python("def f(x): return 2"), tests, limits)
+            assert (wrong.kind, wrong.mode) == (Kind.WRONG, "proxy")
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["Ar1 6", "A", "Ar", "Axx", "Ar-1 6", "T{}", 'T{"state": "passed"}', "Ar1 6\\nAr1 6\\nAr1 6"],
+)
+def test_replies_that_a_candidate_writes_itself_are_no_more_than_replies(
+    line: str, box: LocalBox
+) -> None:
+    tests = AssertTests(test="assert candidate(1) == 5\nassert candidate(2) == 6", entry_point="f")
+    right = Program.python("def f(x): return x + 4")
+    for _ in range(2):
+        assert box.judge(right, tests, LIMITS).ok
+    for when in ("def f(x):\n    ", ""):
+        for then in ("os._exit(0)", "os.kill(os.getpid(), 9)", "pass"):
+            source = f"import os\n{when}os.write(3, b'{line}\\n'); {then}\ng = 1\n"
+            if not when:
+                source += "def f(x): return 0"
+            assert not box.judge(Program.python(source), tests, LIMITS).ok
+    assert box.judge(right, tests, LIMITS).ok
 
 
 def test_a_candidate_cannot_choose_the_weaker_mode_by_what_it_returns(box: LocalBox) -> None:
