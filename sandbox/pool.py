@@ -20,7 +20,7 @@ from typing import cast
 
 from sandbox.box import DEFAULT_PACKAGES, LocalBox, open_box
 from sandbox.cases import Tests
-from sandbox.errors import SandboxBroken, SandboxError
+from sandbox.errors import SandboxError
 from sandbox.outcome import Kind, Outcome
 from sandbox.program import Limits, Program
 from sandbox.verdict import Verdict
@@ -88,8 +88,9 @@ class Pool:
         try:
             while (item := self._queue.get()) is not None:
                 job, future = item
-                if self._abandoned or not future.set_running_or_notify_cancel():
+                if self._abandoned:
                     future.cancel()
+                if not future.set_running_or_notify_cancel():
                     continue
                 try:
                     if box is None:
@@ -126,7 +127,13 @@ class Pool:
             raise RuntimeError("this pool is closed")
         future: Future[Result] = Future()
         self._queue.put((job, future))
+        self._drain_if_ended()
         return future
+
+    def _drain_if_ended(self) -> None:
+        """Cancel what was queued while the pool closed: no worker is left to take it."""
+        if self._closed and not any(thread.is_alive() for thread in self._threads):
+            self._drain()
 
     def run(self, program: Program, limits: Limits | None = None) -> Outcome:
         """Run one program and wait for its outcome."""
@@ -183,6 +190,7 @@ class Pool:
                 raise RuntimeError("this pool is closed")
             try:
                 self._queue.put_nowait((job, future))
+                self._drain_if_ended()
                 break
             except queue.Full:
                 await asyncio.sleep(0.005)
@@ -227,11 +235,15 @@ class Pool:
             self._queue.put(None)
         for thread in self._threads:
             thread.join()
+        self._drain()
+
+    def _drain(self) -> None:
+        """Cancel the jobs that slipped in behind the workers' end."""
         with contextlib.suppress(queue.Empty):
-            while True:  # jobs that slipped in behind the end
+            while True:
                 item = self._queue.get_nowait()
-                if item is not None:
-                    item[1].cancel()
+                if item is not None and item[1].cancel():
+                    item[1].set_running_or_notify_cancel()  # wakes whoever waits for it
 
     def __enter__(self) -> Pool:
         return self
@@ -265,7 +277,7 @@ def _once(box: LocalBox, job: Job) -> Result:
 def _settled(future: Future[Result]) -> Result | SandboxError:
     try:
         return future.result()
-    except SandboxBroken as error:
+    except SandboxError as error:
         return error
 
 

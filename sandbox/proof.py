@@ -223,6 +223,8 @@ def beside(program: Program, tests: AssertTests, limits: Limits, slot: Slot) -> 
         try:
             if channel.receive(_CLAIM_MOST) == "loaded":
                 channel.send(nonce)
+            else:  # it never loaded, or lies; nobody shall wait for a nonce
+                ours.shutdown(socket.SHUT_RDWR)
         except ChannelClosed:  # it said so and was gone: its outcome tells why
             pass
         finally:

@@ -187,8 +187,12 @@ class Slot:
         stdin: bytes = b"",
         link: int = -1,
         collect: bool = False,
+        restarted: bool = False,
     ) -> None:
-        """Send a run to the zygote. `link` is given away: the caller closes its own copy."""
+        """Send a run to the zygote. `link` is given away: the caller closes its own copy.
+
+        A zygote that died while idle is replaced first, once (`restarted`).
+        """
         if self._running:  # an earlier run was never read: its reply must not pass for this one's
             self._stop()
             self._forget_run()
@@ -196,7 +200,12 @@ class Slot:
             self._start()
         assert self._control is not None
         if self._group is not None:
-            self._group.prepare(limits)
+            try:
+                self._group.prepare(limits)
+            except OSError:  # the zygote died while idle, and its guard tidied up
+                self._stop()
+                self._start()
+                self._group.prepare(limits)
         packed = marshal.dumps(dict(job))
         new = os.memfd_create
         self._fds = fds = [new("stdin") if stdin else os.open(os.devnull, os.O_RDONLY)]
@@ -230,7 +239,11 @@ class Slot:
         except OSError as error:
             self._stop()
             self._forget_run()
-            raise SandboxBroken(f"the zygote was gone before the run: {error}") from None
+            if restarted:
+                raise SandboxBroken(f"the zygote was gone before the run: {error}") from None
+            self.begin(
+                mode, job, limits, stdin=stdin, link=link, collect=collect, restarted=True
+            )  # nothing of the run had begun
         finally:
             if theirs is not None:
                 theirs.close()

@@ -128,6 +128,8 @@ class Zygote:
         if self.told.uid is not None:
             os.setgroups([])
             os.setresgid(self.uid, self.uid, self.uid)
+        # A change of identity clears it: without the guard, nobody would end this process.
+        kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
         kernel.drop_capability_bounds()
         kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
         most, rest = self._filters()
