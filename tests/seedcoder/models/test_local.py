@@ -311,6 +311,31 @@ def test_weights_that_are_not_numbers_are_an_error_and_not_an_answer(tmp_path: P
     assert reply.error is not None and "not finite" in reply.error
 
 
+@pytest.mark.parametrize("has_bias", [True, False])
+def test_packed_layers_give_what_linear_layers_give(has_bias: bool) -> None:
+    from seedcoder.models.packed import PackedLinear, pack
+
+    class Small(torch.nn.Module):
+        dtype, device = torch.float32, torch.device("cpu")
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = torch.nn.Sequential(torch.nn.Linear(33, 70, bias=has_bias))
+
+        def forward(self, rows: Any) -> Any:
+            return self.inner(rows)
+
+    small = Small()
+    with torch.inference_mode():
+        inputs = [torch.randn(*shape, 33) for shape in ((1,), (7,), (3, 1), (1, 50), (64, 1))]
+        expected = [small(rows) for rows in inputs]
+        if not pack(small):
+            pytest.skip("this torch has no packed linear layers")
+        assert isinstance(small.inner[0], PackedLinear)
+        for rows, right in zip(inputs, expected, strict=True):
+            torch.testing.assert_close(small(rows), right)
+
+
 def test_other_decoders_run_as_well(tmp_path: Path) -> None:
     for kind in ("qwen2", "mistral"):
         folder = tiny_checkpoint(tmp_path / kind, kind=kind)
