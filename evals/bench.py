@@ -31,11 +31,14 @@ class Style:
     protocol: "completion" (the model continues the prompt) or "chat" (it is told what to do).
     prefill: chat only; the reply is begun for the model, up to an open code fence. Off for servers
         that cannot continue a reply.
+    prelude: chat only; the program begins with what the prompt has before its function (imports,
+        helpers), so that a reply need not repeat it.
     strip_prompt: completion only; white space at the prompt's end is taken off before it is asked.
     """
 
     protocol: Protocols
     prefill: bool = True
+    prelude: bool = False
     strip_prompt: bool = True
 
 

@@ -22,8 +22,11 @@ chat  For instruct models: EvalPlus 0.3.1's protocol, so that scores compare. It
     four stops are also the most that OpenAI-compatible servers take. Without prefill it is the
     form of `evalplus/provider/openai.py`, which has no stops. The program is what
     `evals.extract` finds in the reply, pruned as EvalPlus's sanitizer does: the reply alone, so
-    that a forgotten import or helper counts against the model, as it does there. Where EvalPlus
-    takes the longest run of lines that parses, we take the block that defines the function.
+    that a forgotten import or helper counts against the model, as it does there. `prelude = true`
+    leaves that protocol: the program begins with the prompt's own imports and helpers. Small
+    models often leave out `from typing import List`, and then nothing else of them is measured.
+    Where EvalPlus takes the longest run of lines that parses, we take the block that defines the
+    function.
 
 Judged by upstream's `check(candidate)` in a box of its own. Names that some tests take from the
 prompt (`poly` of /32, `encode_cyclic` of /38, `encode_shift` of /50) come from the prompt there,
@@ -32,6 +35,7 @@ never from the candidate.
 
 from __future__ import annotations
 
+import ast
 import gzip
 import hashlib
 import importlib.util
@@ -169,7 +173,12 @@ class HumanEval:
         if style.protocol == "completion":
             return _asked(problem, style) + text if text.strip() else ""
         code = extract(text, problem.entry_point, prompt=problem.prompt, fence_open=style.prefill)
-        return prune(code, problem.entry_point) if code else ""
+        if not code:
+            return ""
+        # A reply with a __future__ import, which must come first, brings its own imports.
+        if style.prelude and "from __future__" not in code:
+            code = _prelude(problem) + code
+        return prune(code, problem.entry_point)
 
     def tests(self, problem: Problem) -> AssertTests:
         """Return upstream's `check`, called with the candidate."""
@@ -209,6 +218,15 @@ def _problem(row: Mapping[str, Any]) -> Problem:
         canonical=row["canonical_solution"],
         date="2021-07-07",  # the paper's first version
     )
+
+
+def _prelude(problem: Problem) -> str:
+    """Return what the prompt has before its function: imports, and helpers of some problems."""
+    for node in ast.parse(problem.prompt).body:
+        if isinstance(node, ast.FunctionDef) and node.name == problem.entry_point:
+            lines = problem.prompt.split("\n")[: node.lineno - 1]
+            return "\n".join([*lines, ""]).lstrip("\n")
+    return ""
 
 
 def _asked(problem: Problem, style: Style) -> str:

@@ -58,7 +58,7 @@ class PoolTable(_Table):
 class EvalRecipe(Recipe):
     """One model on one benchmark.
 
-    prefill, strip_prompt: see `evals.bench.Style`. limit: only the first so many problems.
+    prefill, prelude, strip_prompt: see `evals.bench.Style`. limit: only the first so many problems.
     k: the k of each pass@k that is scored. max_error_rate: the share of samples that may be lost
     to failures of ours (a server gone, a box broken) before the run stops and counts as failed.
     """
@@ -67,6 +67,7 @@ class EvalRecipe(Recipe):
     model: str
     protocol: Protocols
     prefill: bool = True
+    prelude: bool = False
     strip_prompt: bool = True
     samples: int = Field(default=1, ge=1)
     limit: int | None = Field(default=None, ge=1)
@@ -89,7 +90,12 @@ class EvalRecipe(Recipe):
 
     def style(self) -> Style:
         """Return how problems are asked."""
-        return Style(protocol=self.protocol, prefill=self.prefill, strip_prompt=self.strip_prompt)
+        return Style(
+            protocol=self.protocol,
+            prefill=self.prefill,
+            prelude=self.prelude,
+            strip_prompt=self.strip_prompt,
+        )
 
     def sampling_over(self, upstream: Sampling) -> Sampling:
         """Return the benchmark's own sampling with what the recipe says on top."""

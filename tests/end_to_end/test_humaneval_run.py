@@ -138,6 +138,22 @@ def test_a_run_killed_in_the_middle_goes_on_and_ends_like_one_that_was_not(
     assert summaries[0] == summaries[1]
 
 
+def test_an_interrupted_run_says_so_by_its_exit_code_and_keeps_its_rows(
+    start_seedcoder: Start, answers: dict[str, Path], recipe: Path, tmp_path: Path
+) -> None:
+    words = ["eval", recipe, "--set", f"model=scripted:{answers['right']}", "--runs", tmp_path]
+    process = start_seedcoder(*words)
+    try:
+        _wait_for_rows(tmp_path, 40, process)
+        os.kill(process.pid, signal.SIGINT)
+        _, stderr = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 130, stderr
+    assert "Traceback" not in stderr
+    assert len(_rows(_folder(tmp_path))) >= 40
+
+
 def _wait_for_rows(runs: Path, count: int, process: subprocess.Popen[str]) -> None:
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and process.poll() is None:

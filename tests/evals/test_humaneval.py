@@ -131,6 +131,22 @@ def test_a_chat_reply_is_judged_by_itself(bench: HumanEval, first: Problem) -> N
     assert bench.program(first, "I cannot.", PLAIN_CHAT) == ""
 
 
+def test_a_prelude_gives_the_program_what_the_prompt_had(bench: HumanEval) -> None:
+    style = Style(protocol="chat", prelude=True)
+    typed, poly = bench.problems()[0], bench.problems()[32]
+    reply = "def has_close_elements(numbers: List[float], threshold):\n    return False\n"
+    assert bench.program(typed, reply, style) == f"from typing import List\n\n\n{reply}"
+    assert "List" not in bench.program(typed, reply.replace(": List[float]", ""), CHAT)
+    program = bench.program(poly, "def find_zero(xs):\n    return poly(xs, 0)\n", style)
+    assert "def poly(xs: list, x: float):" in program
+    own = "def poly(a, b):\n    return 1\n\ndef find_zero(xs):\n    return poly(xs, 0)\n"
+    scope: dict[str, object] = {}
+    exec(bench.program(poly, own, style), scope)
+    assert scope["poly"](1, 2) == 1, "the reply's own definition comes last"  # type: ignore[operator]
+    future = "from __future__ import annotations\n" + reply
+    assert bench.program(typed, future, style) == future
+
+
 @pytest.mark.parametrize("style", [CHAT, PLAIN_CHAT])
 def test_every_canonical_solution_survives_the_way_through_a_chat_reply(
     bench: HumanEval, style: Style

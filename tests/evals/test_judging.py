@@ -47,6 +47,7 @@ def test_every_job_comes_back_once_with_its_own_verdict() -> None:
     assert kinds == {str(i): Kind.PASSED if i == 2 else Kind.WRONG for i in range(20)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("breaks", "survives"), [(1, True), (2, False)])
 def test_a_broken_box_costs_one_more_try_and_a_second_break_is_no_verdict(
     breaks: int, survives: bool

@@ -88,6 +88,7 @@ def test_a_second_call_finds_nothing_to_do(
     assert first.report.stat().st_mtime_ns == report
 
 
+@pytest.mark.slow
 def test_a_cut_off_run_goes_on_with_what_it_lacks_and_ends_the_same(
     tmp_path: Path, replies: dict[str, str], write_answers: WriteAnswers, make_recipe: MakeRecipe
 ) -> None:
@@ -114,6 +115,7 @@ def _lines_without_torn(folder: Path) -> list[dict[str, object]]:
     return [json.loads(line) for line in lines]
 
 
+@pytest.mark.slow
 def test_a_kill_between_the_last_row_and_the_report_only_writes_the_report(
     tmp_path: Path, replies: dict[str, str], write_answers: WriteAnswers, make_recipe: MakeRecipe
 ) -> None:
@@ -126,6 +128,7 @@ def test_a_kill_between_the_last_row_and_the_report_only_writes_the_report(
     assert (first.folder / "summary.json").exists()
 
 
+@pytest.mark.slow
 def test_several_samples_resume_in_the_middle_of_a_problem(
     tmp_path: Path, humaneval: HumanEval, write_answers: WriteAnswers, make_recipe: MakeRecipe
 ) -> None:
@@ -145,6 +148,7 @@ def test_several_samples_resume_in_the_middle_of_a_problem(
     assert set(Counter((row["kind"], row["key"]) for row in lines).values()) == {1}
 
 
+@pytest.mark.slow
 def test_answers_that_are_not_had_stop_the_run_beyond_the_rate(
     tmp_path: Path, replies: dict[str, str], write_answers: WriteAnswers, make_recipe: MakeRecipe
 ) -> None:
@@ -164,6 +168,7 @@ def test_answers_that_are_not_had_stop_the_run_beyond_the_rate(
     assert "2 of 6 samples have no verdict" in report
 
 
+@pytest.mark.slow
 def test_regrade_judges_the_kept_replies_without_the_model(
     tmp_path: Path, replies: dict[str, str], write_answers: WriteAnswers, make_recipe: MakeRecipe
 ) -> None:
@@ -178,6 +183,7 @@ def test_regrade_judges_the_kept_replies_without_the_model(
     assert again.manifest["grading"] == 2
 
 
+@pytest.mark.slow
 def test_regrade_says_which_verdicts_are_others_now(
     tmp_path: Path, replies: dict[str, str], write_answers: WriteAnswers, make_recipe: MakeRecipe
 ) -> None:
@@ -190,6 +196,7 @@ def test_regrade_says_which_verdicts_are_others_now(
     assert again.changed["HumanEval/2#0"][0] == "no_code"
 
 
+@pytest.mark.slow
 def test_a_regrade_that_was_cut_off_changes_nothing_and_goes_on(
     tmp_path: Path, replies: dict[str, str], write_answers: WriteAnswers, make_recipe: MakeRecipe
 ) -> None:
@@ -206,6 +213,7 @@ def test_a_regrade_that_was_cut_off_changes_nothing_and_goes_on(
     assert sum(kind == "verdict-2" for kind, _ in counted) == 6
 
 
+@pytest.mark.slow
 def test_regrade_refuses_what_is_no_run_of_evals(
     tmp_path: Path, replies: dict[str, str], write_answers: WriteAnswers, make_recipe: MakeRecipe
 ) -> None:
