@@ -15,7 +15,6 @@ import linecache
 import marshal
 import os
 import random
-import signal
 import sys
 import threading
 import traceback
@@ -45,7 +44,7 @@ def be(mode: int, job: dict[str, Any]) -> NoReturn:
     """Do the job and end the process."""
     # A group of its own: kill(0, ...) must not reach the zygote, which may be of the same user.
     os.setsid()
-    _signal.signal(signal.SIGINT, signal.default_int_handler)
+    _signal.signal(_signal.SIGINT, _signal.default_int_handler)
     code = 1
     try:
         source = job.get("source", "")

@@ -7,14 +7,12 @@ Started as `python -c BOOTSTRAP FOLDER N` with the control socket as descriptor 
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]  # signal itself makes enums of it all
+import _socket
 import contextlib
 import os
-import select
-import signal
-import socket
 import sys
 import time
-from pathlib import Path
 
 from sandbox.inside import kernel, workplace, zygote
 from sandbox.inside.settings import Settings
@@ -24,7 +22,7 @@ INSIDE_UID = 1000  # what an unprivileged user is called inside its own user nam
 
 def main() -> None:
     """Start a zygote as the settings on the control socket say, and stay until it has ended."""
-    control = socket.socket(fileno=int(sys.argv[2]))
+    control = _socket.socket(fileno=int(sys.argv[2]))
     settings = Settings.from_bytes(control.recv(1 << 16))
     try:
         supervisor = os.pidfd_open(settings.supervisor_pid)
@@ -62,13 +60,16 @@ def _separate(settings: Settings) -> int:
         return settings.uid
     uid, gid = os.getuid(), os.getgid()
     kernel.unshare(kernel.CLONE_NEWUSER | kernel.CLONE_NEWPID)
-    Path("/proc/self/setgroups").write_text("deny")
-    Path("/proc/self/uid_map").write_text(f"{INSIDE_UID} {uid} 1")
-    Path("/proc/self/gid_map").write_text(f"{INSIDE_UID} {gid} 1")
+    maps = (("setgroups", "deny"), ("uid_map", f"{INSIDE_UID} {uid} 1"))
+    for name, text in (*maps, ("gid_map", f"{INSIDE_UID} {gid} 1")):
+        with open(f"/proc/self/{name}", "w") as file:
+            file.write(text)
     return INSIDE_UID
 
 
 def _watch(supervisor: int, child: int) -> None:
+    import select  # here, not above: the zygote was forked without it
+
     zygote_fd = os.pidfd_open(child)
     poll = select.poll()
     poll.register(supervisor, select.POLLIN)
@@ -76,7 +77,7 @@ def _watch(supervisor: int, child: int) -> None:
     ready = [fd for fd, _ in poll.poll()]
     if zygote_fd not in ready:
         with contextlib.suppress(ProcessLookupError):
-            signal.pidfd_send_signal(zygote_fd, signal.SIGKILL)
+            _signal.pidfd_send_signal(zygote_fd, _signal.SIGKILL)
     os.waitpid(child, 0)
 
 

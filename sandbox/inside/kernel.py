@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import functools
 import os
-import platform
 import struct
 from collections.abc import Callable
 
@@ -50,7 +49,7 @@ _NUMBERS = {  # system calls without a libc wrapper: (x86_64, aarch64)
     "landlock_add_rule": (445, 445),
     "landlock_restrict_self": (446, 446),
 }
-_MACHINE = platform.machine()
+_MACHINE = os.uname().machine
 _COLUMN = {"x86_64": 0, "aarch64": 1}.get(_MACHINE, 0)
 
 _libc = ctypes.CDLL(None, use_errno=True)

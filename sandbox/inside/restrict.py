@@ -9,12 +9,11 @@ folder (each file is capped, their number is not), the host's name and its list 
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]  # signal itself makes enums of it all
 import contextlib
 import os
-import signal
 import struct
 import time
-from pathlib import Path
 
 from sandbox.inside import kernel, watch
 from sandbox.inside.settings import Settings
@@ -45,7 +44,7 @@ def ruleset(told: Settings) -> int:
     for tree in told.trees:
         _allow_around(rules, tree, told.hidden)
     for package in told.packages:
-        _allow(rules, package, _READ if Path(package).is_dir() else _READ_FILE)
+        _allow(rules, package, _READ if os.path.isdir(package) else _READ_FILE)
     for device in _DEVICES:
         _allow(rules, device, _READ_FILE | _WRITE_FILE)
     _allow(rules, "/etc/ld.so.cache", _READ_FILE)
@@ -61,7 +60,7 @@ def _allow_around(rules: int, tree: str, hidden: tuple[str, ...]) -> None:
     if tree in hidden:
         return
     if not any(place.startswith(f"{tree}/") for place in hidden):
-        _allow(rules, tree, _READ if Path(tree).is_dir() else _EXECUTE | _READ_FILE)
+        _allow(rules, tree, _READ if os.path.isdir(tree) else _EXECUTE | _READ_FILE)
         return
     _allow(rules, tree, _READ_DIR)
     for entry in os.scandir(tree):
@@ -91,7 +90,7 @@ def kill_descendants() -> None:
         left = [int(pid) for pid in watch.descendants(me)]
         if not left:
             break
-        for number in (signal.SIGSTOP, signal.SIGKILL):
+        for number in (_signal.SIGSTOP, _signal.SIGKILL):
             for pid in left:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.kill(pid, number)

@@ -10,7 +10,7 @@ EAFNOSUPPORT). What no judged program has a use for ends the process: the verdic
 
 from __future__ import annotations
 
-import platform
+import os
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -178,7 +178,7 @@ def build(*, memfd: bool, restricted: bool = False, owner: bool = False) -> byte
     owner: whether, moreover, programs run as a user who owns files: calls on modes, times and
         attributes of files are refused.
     """
-    column = list(_AUDIT_ARCH).index(platform.machine())
+    column = list(_AUDIT_ARCH).index(os.uname().machine)
     bodies: dict[int, tuple[bytes, ...]] = {}
 
     def put(calls: Mapping[str, tuple[int | None, int | None]], body: tuple[bytes, ...]) -> None:
@@ -246,7 +246,7 @@ def build_rest(*, signals: bool = True) -> bytes:
     signals: whether signals may be sent; refuse them where nothing else keeps a program from
         signalling other processes of its user (without namespaces, Landlock before version 6).
     """
-    column = list(_AUDIT_ARCH).index(platform.machine())
+    column = list(_AUDIT_ARCH).index(os.uname().machine)
     refused = _ZYGOTE_REFUSED if signals else {**_ZYGOTE_REFUSED, **_SIGNALS}
     bodies = {numbers[column]: (_ret(_KILL),) for numbers in _ZYGOTE_KILLED.values()}
     bodies |= {numbers[column]: (_ret(_ERRNO | _EPERM),) for numbers in refused.values()}
@@ -273,7 +273,7 @@ def _program(bodies: Mapping[int, tuple[bytes, ...]], first_unknown: int) -> byt
     begin(_X32_BIT, (_ret(_KILL),))
     head = [
         _ins(_LD_ABS, _ARCH),
-        _ins(_JEQ, _AUDIT_ARCH[platform.machine()], 1, 0),
+        _ins(_JEQ, _AUDIT_ARCH[os.uname().machine], 1, 0),
         _ret(_KILL),
         _ins(_LD_ABS, _NR),
     ]

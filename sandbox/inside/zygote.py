@@ -10,15 +10,14 @@ every line it runs, so the child's own part is kept short.
 
 from __future__ import annotations
 
-import _signal  # type: ignore[import-not-found]  # signal's own wrappers make enums
+import _signal  # type: ignore[import-not-found]  # signal itself makes enums of it all
+import _socket
 import gc
 import importlib
 import mmap
 import os
 import resource
-import signal
 import site
-import socket
 import struct
 import sys
 import time
@@ -28,11 +27,11 @@ from sandbox.inside import drive, hooks, kernel, mounts, restrict, settings, sys
 from sandbox.inside.settings import REPLY, REQUEST, STAGE_DONE, Settings
 
 _DESCRIPTORS = 256
-_RIDING_BYTES = socket.CMSG_SPACE(settings.MOST_FDS * 4)
+_RIDING_BYTES = _socket.CMSG_SPACE(settings.MOST_FDS * 4)
 _FD = struct.Struct("i")
 _PLACES = b"".join(map(_FD.pack, range(settings.MOST_FDS)))
 _NO_STAGE = bytes(8)
-_CHILD_SIGNALS = (signal.SIGCHLD,)
+_CHILD_SIGNALS = (_signal.SIGCHLD,)
 _WALL = 0x40000000  # wait for children of every kind, the sleeper's too
 _LANDLOCK_SCOPES_SIGNALS = 6
 _SEPARATE = (
@@ -43,13 +42,13 @@ _SEPARATE = (
 class Zygote:
     """What stays between runs: descriptors, the filter, the sleeping first process."""
 
-    def __init__(self, control: socket.socket, told: Settings, uid: int) -> None:
+    def __init__(self, control: _socket.socket, told: Settings, uid: int) -> None:
         # Ours have higher numbers than those of a run, which come in on the lowest: until all of
         # ours are open, the low ones are held.
         null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         while null < settings.MOST_FDS:
             null = os.dup(null)
-        self.control = control.dup()
+        self.control = _socket.socket(fileno=os.dup(control.fileno()))
         control.detach()
         self.told = told
         self.uid = uid
@@ -69,11 +68,11 @@ class Zygote:
     def enter(self) -> None:
         """Go where the slot lives, load what programs will want, and give up what runs need not."""
         told = self.told
-        kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
+        kernel.prctl(kernel.PR_SET_PDEATHSIG, _signal.SIGKILL)
         # The sleeper shares our handlers too: with Python's own, a program could interrupt us both.
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
         # Blocked, so that a child's end is waited for with a time limit in one call.
-        signal.pthread_sigmask(signal.SIG_BLOCK, _CHILD_SIGNALS)
+        _signal.pthread_sigmask(_signal.SIG_BLOCK, _CHILD_SIGNALS)
         if told.cgroup_joins:
             memory, *others = told.cgroup_joins
             self.join = os.open(memory, os.O_WRONLY | os.O_CLOEXEC)
@@ -85,7 +84,7 @@ class Zygote:
         if self.namespace:
             kernel.unshare(_SEPARATE)
             kernel.set_host_name("box")
-            mounts.build_root(told, uid=self.uid, gid=self.uid)
+            _build_root(told, self.uid)
             self.runs = mounts.Runs(self.uid)
         else:
             kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
@@ -129,7 +128,7 @@ class Zygote:
             os.setgroups([])
             os.setresgid(self.uid, self.uid, self.uid)
         # A change of identity clears it: without the guard, nobody would end this process.
-        kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
+        kernel.prctl(kernel.PR_SET_PDEATHSIG, _signal.SIGKILL)
         kernel.drop_capability_bounds()
         kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
         most, rest = self._filters()
@@ -190,7 +189,7 @@ class Zygote:
         tick_s = min(watch.TICK_S, request[2] / self.cores)
         reason, pid = settings.NO_REASON, 0
         while not pid:
-            if signal.sigtimedwait(_CHILD_SIGNALS, tick_s) is None:
+            if _signal.sigtimedwait(_CHILD_SIGNALS, tick_s) is None:
                 if watcher is None:
                     watcher = watch.Watcher(self.told, request, self.cpu)
                 tick_s = watch.TICK_S
@@ -202,9 +201,9 @@ class Zygote:
             # The signal may be an older child's: only the child's own status counts.
             pid, status, used = os.wait4(child, os.WNOHANG)
         if sleeper:
-            os.kill(sleeper, signal.SIGKILL)  # and with it, its whole PID namespace
+            os.kill(sleeper, _signal.SIGKILL)  # and with it, its whole PID namespace
         elif not pid:
-            os.kill(child, signal.SIGKILL)
+            os.kill(child, _signal.SIGKILL)
         if not pid:
             _, status, used = os.wait4(child, 0)
         cpu_s = used.ru_utime + used.ru_stime
@@ -223,7 +222,7 @@ class Zygote:
         mode, flags, cpu_s, _, memory, address, disk, _, processes, size = request
         page = self.page
         try:
-            _signal.pthread_sigmask(signal.SIG_UNBLOCK, _CHILD_SIGNALS)
+            _signal.pthread_sigmask(_signal.SIG_UNBLOCK, _CHILD_SIGNALS)
             if self.join >= 0:
                 os.write(self.join, b"0")
             page[0] = 1
@@ -263,15 +262,27 @@ class Zygote:
         drive.be(mode, job)
 
 
+def _build_root(told: Settings, uid: int) -> None:
+    """Make the box's root, and forget the modules that this took: every fork would carry them."""
+    before = set(sys.modules)
+    from sandbox.inside import root
+
+    root.build_root(told, uid=uid, gid=uid)
+    for name in set(sys.modules) - before:
+        del sys.modules[name]
+
+
 def _send_work_folder(collector: int) -> None:
     """Hand the work folder's descriptor to the supervisor, which reads files after the end."""
     folder = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    with socket.socket(fileno=os.dup(collector)) as channel:
-        socket.send_fds(channel, [b"w"], [folder])
+    channel = _socket.socket(fileno=os.dup(collector))
+    rights = (_socket.SOL_SOCKET, _socket.SCM_RIGHTS, _FD.pack(folder))
+    channel.sendmsg([b"w"], [rights])
+    channel.close()
     os.close(folder)
 
 
-def main(control: socket.socket, told: Settings, *, uid: int) -> None:
+def main(control: _socket.socket, told: Settings, *, uid: int) -> None:
     """Be the zygote until the supervisor hangs up."""
     zygote = Zygote(control, told, uid)
     try:
