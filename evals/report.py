@@ -162,12 +162,9 @@ def _count_tiles(result: Result) -> list[Html]:
         note = f"{generation['tokens'] / seconds:,.0f} a second" if seconds > 1 else "in all"
         tiles.append(report.tile("Reply tokens", f"{tally.tokens:,}", note=note))
     cpu_s = sum(map(_cpu_s, tally.answers))
-    each = f"{1000 * cpu_s / tally.judged:.1f} ms a program" if tally.judged else ""
-    return [
-        *tiles,
-        report.tile("Judging", f"{cpu_s:.1f} s", note=f"of CPU, {each}"),
-        report.tile("Box", manifest.get("box", "none"), note="what each program ran in"),
-    ]
+    each = f", {1000 * cpu_s / tally.judged:.1f} ms a program" if tally.judged else ""
+    note = f"of CPU time in the {manifest.get('box', 'unknown')} box{each}"
+    return [*tiles, report.tile("Judging", f"{cpu_s:.1f} s", note=note, wide=True)]
 
 
 def _lost_words(result: Result) -> str:
