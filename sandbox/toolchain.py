@@ -52,7 +52,6 @@ def find(packages: tuple[str, ...]) -> Toolchain:
         "PATH": f"{Path(interpreter).parent}:/usr/bin:/bin",
         "LANG": "C.UTF-8",
         "PYTHONHASHSEED": "0",
-        "PYTHONDONTWRITEBYTECODE": "1",
         "OMP_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",
     }

@@ -101,6 +101,8 @@ class Zygote:
         sys.dont_write_bytecode = True
         # Bound symbols save faults in children; what programs start themselves may bind lazily.
         os.environ.pop("LD_BIND_NOW", None)
+        # Not set before: our own modules would be compiled at every start, and leave a larger heap.
+        os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
         site.setquit()
         site.setcopyright()
         site.sethelper()
