@@ -2,6 +2,7 @@
 
 It watches the supervisor through a pidfd, so that however the supervisor dies (SIGKILL too) the
 zygote, its PID namespace and all that runs in there die with it, and the slot's cgroups go.
+Without a PID namespace it ends what runs itself, and so must not be killed before the supervisor.
 Started as `python -c BOOTSTRAP FOLDER N` with the control socket as descriptor N.
 """
 
@@ -39,7 +40,14 @@ def main() -> None:
         zygote.main(control, settings, uid=inner)
         return
     control.close()
+    if settings.kind != "namespace":
+        # No PID namespace ends with the zygote: its runs come to us instead, and are ended here.
+        kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
     _watch(supervisor, child)
+    if settings.kind != "namespace":
+        from sandbox.inside import restrict  # here, as the zygote should not carry it
+
+        restrict.kill_descendants()
     _remove(settings.cgroup_folders)
     if settings.work:
         with contextlib.suppress(OSError):
@@ -68,16 +76,22 @@ def _separate(settings: Settings) -> int:
 
 
 def _watch(supervisor: int, child: int) -> None:
+    """Return when the zygote has ended, ending it when the supervisor has, or says so (SIGTERM)."""
     import select  # here, not above: the zygote was forked without it
 
     zygote_fd = os.pidfd_open(child)
+
+    def end(*_: object) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            _signal.pidfd_send_signal(zygote_fd, _signal.SIGKILL)
+
+    _signal.signal(_signal.SIGTERM, end)
     poll = select.poll()
     poll.register(supervisor, select.POLLIN)
     poll.register(zygote_fd, select.POLLIN)
     ready = [fd for fd, _ in poll.poll()]
     if zygote_fd not in ready:
-        with contextlib.suppress(ProcessLookupError):
-            _signal.pidfd_send_signal(zygote_fd, _signal.SIGKILL)
+        end()
     os.waitpid(child, 0)
 
 

@@ -226,10 +226,6 @@ def test_a_timeout_is_run_once_more_alone_before_it_counts() -> None:
     assert ended - began > 0.75
     quiet = (ended - 0.35, ended - 0.05)
     assert not [span for span in spans if span[0] < quiet[1] and span[1] > quiet[0]]
-    with Pool(1, confirm_timeouts=False) as hasty:
-        began = time.monotonic()
-        assert hasty.run(hog, Limits(cpu_s=0.4, wall_s=10)).kind is Kind.TIMEOUT
-        assert time.monotonic() - began < 0.75
 
 
 def _children(pid: int) -> list[int]:
@@ -310,6 +306,7 @@ def test_of_many_jobs_none_is_lost_when_boxes_keep_breaking() -> None:
                 assert isinstance(result, Verdict)
                 assert result.kind is (Kind.PASSED if job.key == "1" else Kind.WRONG)
         assert any(isinstance(result, SandboxError) for _, result in results)
+        time.sleep(0.5)  # the last one killed may still be dying
         again = list(made.map(jobs[:4]))
         assert [getattr(one, "ok", None) for one in again] == [False, True, False, True]
 
