@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Literal, Protocol, cast
 
+from sandbox import toolchain
 from sandbox.cases import Tests
 from sandbox.errors import SandboxUnavailable
 from sandbox.judge import judge
@@ -74,7 +75,7 @@ class LocalBox:
 
     def _second(self) -> Slot:
         if self._tests_slot is None:
-            self._tests_slot = Slot(self._name, self._packages)
+            self._tests_slot = Slot(self._name, self._packages, toolchain.PREIMPORT_TESTS)
         return self._tests_slot
 
     def close(self) -> None:

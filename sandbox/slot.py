@@ -62,8 +62,14 @@ class Ran:
 class Slot:
     """One zygote of a kind of box, restarted when it dies."""
 
-    def __init__(self, kind: str, packages: tuple[str, ...] = ("numpy",)) -> None:
+    def __init__(
+        self,
+        kind: str,
+        packages: tuple[str, ...] = ("numpy",),
+        preimport: tuple[str, ...] = toolchain.PREIMPORT,
+    ) -> None:
         self.kind = kind
+        self._preimport = preimport
         self._packages = packages
         with _numbers_lock:
             self._number = _free_numbers.pop() if _free_numbers else next(_numbers)
@@ -155,7 +161,7 @@ class Slot:
             packages=chain.packages,
             links=chain.links,
             sys_path=chain.sys_path,
-            preimport=toolchain.PREIMPORT,
+            preimport=self._preimport,
             cgroup_joins=self._group.joins if self._group else (),
             cgroup_folders=self._group.folders if self._group else (),
             cpu_file=self._group.cpu_file if self._group else "",
@@ -381,7 +387,7 @@ class Slot:
         guard, self._guard = self._guard, None
         if guard is not None:
             if self._running:  # the zygote listens again only when the run is over
-                guard.kill()
+                guard.terminate()
             try:
                 guard.wait(timeout=5)
             except subprocess.TimeoutExpired:

@@ -20,6 +20,11 @@ PREIMPORT = (
     "json", "math", "operator", "os", "random", "re", "statistics", "string", "struct", "sys",
     "threading", "time", "traceback", "typing", "linecache",
 )  # fmt: skip
+# Test code needs less, and a fork pays for its parent's size.
+PREIMPORT_TESTS = (
+    "ast", "collections", "copy", "functools", "itertools", "json", "math", "operator", "random",
+    "re", "string", "typing",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,5 +1,8 @@
 """What a run does once every layer is on: be a script, answer calls, or put a test to the proof.
 
+Modules that only some jobs need are imported where they are: the zygote of candidates has most of
+them loaded, that of tests is kept small, for a fork pays for its parent's size.
+
 This code shares its process with the program under test, so nothing here is trusted by anybody
 outside: what it writes are claims, which the judge compares with answers that never came in here.
 """
@@ -11,13 +14,9 @@ import _thread
 import atexit
 import gc
 import json
-import linecache
 import marshal
 import os
-import random
 import sys
-import threading
-import traceback
 from collections.abc import Callable
 from types import CodeType, ModuleType
 from typing import Any, NoReturn, TextIO
@@ -49,7 +48,9 @@ def be(mode: int, job: dict[str, Any]) -> NoReturn:
     try:
         source = job.get("source", "")
         hooks.give_back(source)
-        if "random" in source:
+        if "random" in source or job["files"]:
+            import random
+
             random.seed()
         if job["files"]:
             write_files(job["files"])
@@ -162,6 +163,8 @@ def _show(error: BaseException) -> None:
     while trace is not None and trace.tb_frame.f_code.co_filename == __file__:
         trace = trace.tb_next
     if sys.excepthook is sys.__excepthook__:
+        import traceback
+
         traceback.print_exception(type(error), error, trace)
     else:
         sys.excepthook(type(error), error.with_traceback(trace), trace)
@@ -169,6 +172,8 @@ def _show(error: BaseException) -> None:
 
 def _await_threads() -> None:
     if _thread._count():
+        import threading
+
         threading._shutdown()  # type: ignore[attr-defined]  # as the interpreter does at its end
 
 
@@ -204,6 +209,8 @@ def _loaded(job: dict[str, Any]) -> ModuleType | None:
     # No file: what is called by value needs none, and tracebacks find the lines in the cache.
     source = job["source"]
     path = f"{sys.path[0]}/program.py"
+    import linecache
+
     linecache.cache[path] = (len(source), None, source.splitlines(keepends=True), path)
     code = _compiled(source, path)
     if code is None:

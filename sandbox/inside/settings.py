@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
-from dataclasses import asdict, dataclass
+from typing import NamedTuple
 
 WORK = "/box/work"
 
@@ -31,8 +31,7 @@ STAGE_DONE = 255
 NO_REASON, CPU, WALL, OUTPUT, MEMORY, PROCESSES = range(6)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class Settings(NamedTuple):  # not a dataclass: that module would be carried into every fork
     """One zygote's surroundings, decided by the supervisor.
 
     kind: "namespace", "restricted" or "unsafe".
@@ -64,7 +63,7 @@ class Settings:
 
     def to_bytes(self) -> bytes:
         """Return the message that starts a zygote."""
-        return json.dumps(asdict(self)).encode()
+        return json.dumps(self._asdict()).encode()
 
     @classmethod
     def from_bytes(cls, raw: bytes) -> Settings:
