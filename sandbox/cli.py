@@ -15,7 +15,9 @@ from sandbox.outcome import Kind
 from sandbox.pool import Pool
 from sandbox.program import Limits, Program
 
-app = typer.Typer(help="Run and judge programs in a box.", no_args_is_help=True)
+app = typer.Typer(
+    help="Run and judge programs in a box.", no_args_is_help=True, add_completion=False
+)
 
 _Source = Annotated[Path, typer.Argument(help="A Python file; - for standard input.")]
 _Cpu = Annotated[float, typer.Option("--cpu-s", help="CPU seconds.")]

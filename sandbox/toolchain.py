@@ -93,16 +93,16 @@ def _stdlib(base: str) -> list[str]:
 
 
 def _hidden(base: str) -> set[str]:
-    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
-    found = {"/usr/lib/python3/dist-packages", "/usr/src", "/usr/games"}
+    """Return the folders that hold installed packages, other environments and sources."""
+    found = {"/usr/src", "/usr/games", f"{base}/envs", f"{base}/pkgs"}  # the last two: conda's
     for prefix in {base, "/usr", "/usr/local"}:
         for library in ("lib", "lib64"):
             for name in ("site-packages", "dist-packages"):
-                found.add(f"{prefix}/{library}/{version}/{name}")
+                found |= set(map(str, Path(prefix, library).glob(f"python*/{name}")))
     if not Path(base).is_relative_to("/usr/local"):
         found.add("/usr/local")
-    outermost = {path for path in found if Path(path).is_dir()}
-    return {path for path in outermost if not any(_below(path, other) for other in outermost)}
+    there = {path for path in found if Path(path).is_dir()}
+    return {path for path in there if not any(_below(path, other) for other in there)}
 
 
 def _package_folders(packages: tuple[str, ...]) -> tuple[list[str], list[str]]:
