@@ -17,7 +17,7 @@ from sandbox.box import BoxName, LocalBox
 HERE = Path(__file__).parent
 
 # No deadline: a busy machine is no failure.
-hypothesis.settings.register_profile("sandbox", deadline=None, max_examples=60)
+hypothesis.settings.register_profile("sandbox", deadline=None, max_examples=40)
 hypothesis.settings.load_profile("sandbox")
 
 

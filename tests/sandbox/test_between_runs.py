@@ -144,6 +144,14 @@ def test_set_order_is_the_same_in_every_run_and_random_numbers_are_not(
         assert len(set(column)) == 5
 
 
+def test_a_module_that_a_program_brings_draws_other_numbers_in_every_run(box: LocalBox) -> None:
+    program = Program(
+        source="import drawing\nprint(drawing.number())",
+        files={"drawing.py": b"import random\ndef number(): return random.random()\n"},
+    )
+    assert len({box.run(program, LIMITS).stdout for _ in range(4)}) == 4
+
+
 def test_numpy_draws_other_numbers_in_every_run(box: LocalBox) -> None:
     pytest.importorskip("numpy")
     drawn = Program.python(

@@ -89,7 +89,15 @@ def _refused(verdict: Verdict) -> None:
 
 
 @pytest.mark.parametrize("source", _of("function"))
-@pytest.mark.parametrize("mode", FUNCTION_TESTS)
+@pytest.mark.parametrize(
+    "mode",
+    [
+        "calls",
+        "foreseen",
+        pytest.param("talking", marks=pytest.mark.slow),
+        pytest.param("swallowing", marks=pytest.mark.slow),
+    ],
+)
 def test_a_hack_of_a_function_is_refused(mode: str, source: str, box: LocalBox) -> None:
     tests = FUNCTION_TESTS[mode]
     if mode == "foreseen":  # the calls are known once a program has passed
@@ -208,7 +216,7 @@ BACK = {
     "as another name": "g = candidate\nassert g(g(3)) == 5",
     "by map": "assert list(map(candidate, map(candidate, [3]))) == [5]",
     "in a check": "def check(c):\n    assert c(c(3)) == 5\ncheck(candidate)",
-    "by a search": "for n in range(9999):\n    if candidate(n) == 5: break\nassert n == 4711",
+    "by a search": "for n in range(4800):\n    if candidate(n) == 5: break\nassert n == 4711",
     "changed in place": "x = [3]\ncandidate(x)\nassert candidate(x[0]) == 5",
 }
 
@@ -245,6 +253,7 @@ def f(x):
         assert not box.judge(hack, tests, patient).ok
 
 
+@pytest.mark.slow
 def test_tests_of_more_than_a_megabyte_are_judged_like_others(box: LocalBox) -> None:
     for test in (
         "assert candidate([0] * 10**6) == 1",

@@ -273,6 +273,7 @@ def test_a_box_killed_in_the_middle_breaks_its_job_and_no_other(victim: str) -> 
     assert _guards() == before
 
 
+@pytest.mark.slow
 def test_of_many_jobs_none_is_lost_when_boxes_keep_breaking() -> None:
     before = _guards()
     stop = threading.Event()
