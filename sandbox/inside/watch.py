@@ -7,6 +7,7 @@ A run shorter than the first tick is not looked at.
 from __future__ import annotations
 
 import os
+import resource
 
 from sandbox.inside import settings
 from sandbox.inside.settings import Settings
@@ -56,6 +57,8 @@ class Watcher:
         """Return the reason to end the run now, or NO_REASON."""
         cpu_s, sum_kb, processes = self._usage()
         cpu_s = max(cpu_s, self._meter.used_s())
+        if self._weighs and sum_kb * 1024 > self._memory:
+            sum_kb = self._held_kb()
         self.largest_sum_kb = max(self.largest_sum_kb, sum_kb)
         if cpu_s >= self._cpu_s:
             return settings.CPU
@@ -81,10 +84,36 @@ class Watcher:
             pages += int(fields[21])
         return cpu_ticks / _TICKS_PER_S, pages * _PAGE_KB, len(names)
 
+    def _held_kb(self) -> int:
+        """Return what the processes hold in KiB, a page that several share counted once.
+
+        Slower than RSS, and only asked where that is too much: forked children share most of it.
+        Where the kernel does not tell us, each is taken to share what the zygote holds.
+        """
+        total = 0
+        for name in self._processes():
+            try:
+                with open(f"/proc/{name}/smaps_rollup", "rb") as file:
+                    total += sum(int(line.split()[1]) for line in file if line.startswith(b"Pss:"))
+            except PermissionError:
+                shared = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+                total += max(0, _rss_kb(name) - shared)
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+        return total
+
     def _processes(self) -> list[str]:
         if self._whole_proc:  # the run's own /proc; its first process is the sleeper
             return [name for name in os.listdir("/proc") if name.isdigit() and name != "1"]
         return descendants(os.getpid())
+
+
+def _rss_kb(name: str) -> int:
+    try:
+        with open(f"/proc/{name}/statm", "rb") as file:
+            return int(file.read().split()[1]) * _PAGE_KB
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
 
 
 def descendants(root: int) -> list[str]:

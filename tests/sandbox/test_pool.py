@@ -351,7 +351,7 @@ def test_random_bytes_on_any_descriptor_never_break_the_pool(
         f"import os\ntry:\n    os.write({fd}, {data!r})\nexcept OSError: pass\n"
         f"def f(x): os._exit({code})\n"
     )
-    tight = Limits(cpu_s=0.5, wall_s=5, memory_mb=128)
+    tight = Limits(cpu_s=0.5, wall_s=1.5, memory_mb=128)
     for tests in (
         CallTests.of("f", ([1], "never")),
         AssertTests(test="assert candidate(1) == 'never'", entry_point="f"),
