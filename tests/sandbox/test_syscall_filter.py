@@ -48,11 +48,11 @@ ALWAYS = {"inet": "97", "parent's limit": "1", "nice of a user": "1"}
     [
         ("memfd=True", "", {}),
         ("memfd=False", "", {"memfd": "38"}),
-        ("memfd=True, restricted=True", "", {"socket": "1", "datagrams": "1"}),
+        ("memfd=True, restricted=True", "", {"inet": "1", "socket": "1", "datagrams": "1"}),
         (
             "memfd=True, restricted=True, owner=True",
             "",
-            {"socket": "1", "datagrams": "1", "chmod": "1", "utime": "1"},
+            {"inet": "1", "socket": "1", "datagrams": "1", "chmod": "1", "utime": "1"},
         ),
         ("memfd=True", "signals=False", {"kill": "1"}),
     ],
