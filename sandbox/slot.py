@@ -282,6 +282,9 @@ class Slot:
             raise SandboxBroken(f"the zygote of this run was lost: {why}")
         try:
             return self._read(REPLY.unpack(raw), tuple(collect), answers + 2, room)
+        except OSError as error:  # it died right after its reply, and its cgroup went with it
+            self._stop()
+            raise SandboxBroken(f"the box of this run was lost: {error}") from None
         finally:
             self._forget_run()
             if self._work:
