@@ -17,39 +17,7 @@ from sandbox.outcome import Kind
 from sandbox.program import Limits, Program
 from sandbox.slot import Slot
 
-_PROBE = r"""
-import json, os, socket, sys
-
-def attempt(work):
-    try:
-        work()
-        return True
-    except (OSError, ValueError):
-        return False
-
-def write(path):
-    with open(path, "w") as file:
-        file.write("x")
-
-with open("/proc/self/status") as file:
-    status = dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
-pids = [name for name in os.listdir("/proc") if name.isdigit()]
-print(json.dumps({
-    "pid": os.getpid(),
-    "pids": len(pids),
-    "uid": os.getuid(),
-    "capabilities": int(status["CapEff"], 16),
-    "seccomp": status["Seccomp"].strip() == "2",
-    "hostname": os.uname().nodename,
-    "home": os.path.exists("/home") or os.path.exists("/boot"),
-    "write_usr": attempt(lambda: write("/usr/probe")),
-    "write_work": attempt(lambda: write("probe")),
-    "vsock": attempt(lambda: socket.socket(40, socket.SOCK_STREAM).close()),
-    "inet": attempt(lambda: socket.socket(socket.AF_INET, socket.SOCK_STREAM).close()),
-}))
-"""
-# Without a /proc of its own a restricted program cannot say most of this.
-_RESTRICTED_PROBE = r"""
+_HEAD = r"""
 import json, os, socket
 
 def attempt(work):
@@ -63,15 +31,33 @@ def write(path):
     with open(path, "w") as file:
         file.write("x")
 
-print(json.dumps({
+seen = {
     "uid": os.getuid(),
-    "read_etc": attempt(lambda: open("/etc/passwd").close()),
     "write_work": attempt(lambda: write("probe")),
     "write_usr": attempt(lambda: write("/usr/probe")),
     "vsock": attempt(lambda: socket.socket(40, socket.SOCK_STREAM).close()),
     "inet": attempt(lambda: socket.socket(socket.AF_INET, socket.SOCK_STREAM).close()),
-}))
+    "read_etc": attempt(lambda: open("/etc/passwd").close()),
+}
 """
+_PROBE = (
+    _HEAD
+    + r"""
+with open("/proc/self/status") as file:
+    status = dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
+seen |= {
+    "pid": os.getpid(),
+    "pids": sum(name.isdigit() for name in os.listdir("/proc")),
+    "capabilities": int(status["CapEff"], 16),
+    "seccomp": status["Seccomp"].strip() == "2",
+    "hostname": os.uname().nodename,
+    "home": os.path.exists("/home") or os.path.exists("/boot"),
+}
+print(json.dumps(seen))
+"""
+)
+# Without a /proc of its own a restricted program cannot say the rest.
+_RESTRICTED_PROBE = _HEAD + "print(json.dumps(seen))\n"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -246,6 +246,12 @@ def _found(module: ModuleType, entry_point: str) -> Callable[..., Any] | None:
     return found
 
 
+def _entry(job: dict[str, Any]) -> Callable[..., Any] | None:
+    """Return the loaded program's entry point; None after saying why there is none."""
+    module = _loaded(job)
+    return None if module is None else _found(module, job["entry_point"])
+
+
 def _calls(job: dict[str, Any]) -> int:
     module = _loaded(job)
     if module is None:
@@ -287,10 +293,7 @@ _UNCHANGEABLE = frozenset({int, float, bool, str, bytes, complex, type(None), ra
 def _candidate(job: dict[str, Any]) -> int:
     """Serve the test box's calls over the link until it hangs up."""
     link = Channel(LINK_FD)
-    module = _loaded(job)
-    if module is None:
-        return 1
-    function = _found(module, job["entry_point"])
+    function = _entry(job)
     if function is None:
         return 1
     while (request := link.receive()) is not None:
@@ -300,10 +303,7 @@ def _candidate(job: dict[str, Any]) -> int:
 
 def _foreseen(job: dict[str, Any]) -> int:
     """Answer the calls that the test is known to make, in their order."""
-    module = _loaded(job)
-    if module is None:
-        return 1
-    function = _found(module, job["entry_point"])
+    function = _entry(job)
     if function is None:
         return 1
     for request in job["calls"]:
@@ -336,10 +336,7 @@ def _tests(job: dict[str, Any]) -> int:
 def _shared(job: dict[str, Any]) -> int:
     """Program and tests in one process. The nonce comes only after the program was loaded."""
     link = Channel(LINK_FD)
-    module = _loaded(job)
-    if module is None:
-        return 1
-    function = _found(module, job["entry_point"])
+    function = _entry(job)
     if function is None:
         return 1
     link.send("loaded")
