@@ -70,7 +70,8 @@ class Slot:
     ) -> None:
         self.kind = kind
         self._preimport = preimport
-        self._packages = packages
+        shelf = settings.SHELF if kind == "namespace" else ""
+        self._chain = toolchain.find(packages, shelf)
         with _numbers_lock:
             self._number = _free_numbers.pop() if _free_numbers else next(_numbers)
         self._guard: subprocess.Popen[bytes] | None = None
@@ -111,7 +112,7 @@ class Slot:
             self._group = cgroup.open_group(self._number)
         told = self._settings()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        chain = toolchain.find(self._packages)
+        chain = self._chain
         home = settings.WORK if self.kind == "namespace" else self._work
         scratch = home
         errors = os.memfd_create("errors", os.MFD_CLOEXEC)
@@ -146,7 +147,7 @@ class Slot:
         self._timeout_s = 0.0
 
     def _settings(self) -> Settings:
-        chain = toolchain.find(self._packages)
+        chain = self._chain
         uid = self._uid(chain) if os.geteuid() == 0 and self.kind != "unsafe" else None
         if self.kind != "namespace":
             self._work = tempfile.mkdtemp(prefix="seedcoder-box-")

@@ -40,9 +40,11 @@ class Toolchain:
     environment: dict[str, str]
 
 
-def find(packages: tuple[str, ...]) -> Toolchain:
-    """Return the toolchain of the running interpreter, with `packages` where they are installed.
+def find(packages: tuple[str, ...], shelf: str = "") -> Toolchain:
+    """Return the toolchain of the running interpreter, with `packages`.
 
+    shelf: the folder of the box where packages will lie; without one, where they are installed (a
+    virtual environment below /tmp could not be shown in place: programs have that to themselves).
     A package that is not installed is left out: programs that import it fail as they would on any
     machine without it.
     """
@@ -52,6 +54,8 @@ def find(packages: tuple[str, ...]) -> Toolchain:
     trees |= {path for path in _TOP_LEVEL if Path(path).is_dir() and not Path(path).is_symlink()}
     outermost = {tree for tree in trees if not any(_below(tree, other) for other in trees)}
     folders, extra_paths = _package_folders(packages)
+    if shelf and folders:
+        extra_paths = [shelf]
     stdlib = [path for path in _stdlib(base) if Path(path).exists()]
     environment = {
         "PATH": f"{Path(interpreter).parent}:/usr/bin:/bin",

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from sandbox.inside import kernel
 from sandbox.inside.kernel import MS_NODEV, MS_NOEXEC, MS_NOSUID
-from sandbox.inside.settings import WORK, Settings
+from sandbox.inside.settings import SHELF, WORK, Settings
 
 _DEVICES = {"null": (1, 3), "zero": (1, 5), "full": (1, 7), "random": (1, 8), "urandom": (1, 9)}
 _DEVICE_LINKS = {
@@ -40,9 +40,11 @@ def build_root(settings: Settings, *, uid: int, gid: int) -> None:
         (new / name.lstrip("/")).mkdir(parents=True)
     for path, target in settings.links:
         (new / path.lstrip("/")).symlink_to(target)
-    (new / "tmp").symlink_to(WORK)
     (new / "var").mkdir()
-    (new / "var/tmp").symlink_to(WORK)
+    for scratch in ("tmp", "var/tmp"):
+        # An interpreter may live there; then the folder is a real one, and only read.
+        if not any(Path(tree).is_relative_to(f"/{scratch}") for tree in settings.trees):
+            (new / scratch).symlink_to(WORK)
     _devices(new / "dev", devices)
     etc = new / "etc"
     (etc / "passwd").write_text(f"root:x:0:0::/:/bin/false\nbox:x:{uid}:{gid}::/box/work:/bin/sh\n")
@@ -58,7 +60,7 @@ def build_root(settings: Settings, *, uid: int, gid: int) -> None:
         if place.is_dir():
             kernel.mount("hidden", str(place), "tmpfs", MS_NOSUID | MS_NODEV, "size=1m,mode=755")
     for path, fd in packages:
-        _bind(f"/proc/self/fd/{fd}", new / path.lstrip("/"))
+        _bind(f"/proc/self/fd/{fd}", new / SHELF.lstrip("/") / Path(path).name)
         os.close(fd)
     for hidden in settings.hidden:
         if (new / hidden.lstrip("/")).is_dir():

@@ -7,6 +7,7 @@ import struct
 from typing import NamedTuple
 
 WORK = "/box/work"
+SHELF = "/box/packages"
 
 # A request: mode, flags, cpu_s, wall_s, memory, address space, disk bytes, output bytes, processes,
 # bytes of the payload.
@@ -38,7 +39,8 @@ class Settings(NamedTuple):  # not a dataclass: that module would be carried int
     supervisor_pid: the process whose death ends everything.
     uid: the user that programs become (root only), or None to stay who we are.
     trees: host folders seen read-only at the same paths; hidden: folders beneath them shown empty.
-    packages: files and folders of `hidden` places shown all the same (numpy).
+    packages: folders of hidden places shown all the same (numpy), on SHELF where there is a root
+        of our own.
     links: symbolic links of the host's root that the box has too (/lib -> usr/lib).
     sys_path: what Python finds its modules on. preimport: modules loaded once, before any fork.
     cgroup_joins: files that a run writes "0" to, to be counted. cgroup_folders: removed at the end.

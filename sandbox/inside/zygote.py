@@ -98,6 +98,7 @@ class Zygote:
 
     def _load(self) -> None:
         sys.path[:] = [settings.WORK if self.namespace else self.told.work, *self.told.sys_path]
+        sys.path_importer_cache.clear()  # what was not there under the host's root is now
         sys.dont_write_bytecode = True
         # Bound symbols save faults in children; what programs start themselves may bind lazily.
         os.environ.pop("LD_BIND_NOW", None)
