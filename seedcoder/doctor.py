@@ -116,10 +116,10 @@ def _sandbox() -> dict[str, Any]:
     try:
         errors: Any = importlib.import_module("sandbox.errors")
         doctor: Any = importlib.import_module("sandbox.doctor")
-    except ModuleNotFoundError as error:
+    except ImportError as error:  # another package of its name stands in front, or hides half of it
         if (error.name or "").partition(".")[0] != "sandbox":
             raise
-        return {"error": f"the sandbox cannot be examined: there is no module {error.name}"}
+        return {"error": f"the sandbox cannot be examined: {error}"}
     try:
         examination = doctor.examine()
     except errors.SandboxError as error:

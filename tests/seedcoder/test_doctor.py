@@ -76,7 +76,7 @@ def test_a_weaker_box_is_not_ready_and_the_remedy_is_said(sandbox):
 @pytest.mark.parametrize(
     ("source", "said"),
     [
-        (None, "there is no module sandbox.doctor"),
+        (None, "the sandbox cannot be examined"),
         (
             """
             from sandbox.errors import SandboxUnavailable
