@@ -114,7 +114,6 @@ class Slot:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         chain = self._chain
         home = settings.WORK if self.kind == "namespace" else self._work
-        scratch = home
         errors = os.memfd_create("errors", os.MFD_CLOEXEC)
         self._guard = subprocess.Popen(
             [
@@ -125,7 +124,7 @@ class Slot:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=errors,
-            env={**chain.environment, "HOME": home, "TMPDIR": scratch, "LD_BIND_NOW": "1"},
+            env={**chain.environment, "HOME": home, "TMPDIR": home, "LD_BIND_NOW": "1"},
             cwd="/",
             start_new_session=True,
         )  # fmt: skip
@@ -148,7 +147,7 @@ class Slot:
 
     def _settings(self) -> Settings:
         chain = self._chain
-        uid = self._uid(chain) if os.geteuid() == 0 and self.kind != "unsafe" else None
+        uid = self._uid() if os.geteuid() == 0 and self.kind != "unsafe" else None
         if self.kind != "namespace":
             self._work = tempfile.mkdtemp(prefix="seedcoder-box-")
             if uid is not None:
@@ -170,13 +169,13 @@ class Slot:
             work=self._work,
         )
 
-    def _uid(self, chain: toolchain.Toolchain) -> int | None:
+    def _uid(self) -> int | None:
         """Return a user nobody else has: process limits are counted per user.
 
         None where that user could not reach the interpreter: without namespaces a home folder
         closed to others cannot be seen through, so programs stay root, without any capability.
         """
-        if self.kind == "restricted" and not toolchain.open_to_all(chain.interpreter):
+        if self.kind == "restricted" and not toolchain.open_to_all(self._chain.interpreter):
             return None
         uid = _UID_BASE + (os.getpid() % 500_000) * _UIDS_PER_PROCESS + self._number
         for line in Path("/proc/self/uid_map").read_text().splitlines():
@@ -219,8 +218,8 @@ class Slot:
         fds += (new("stdout"), new("stderr"), new("answers"), new("job"))
         _write_all(fds[settings.PAYLOAD_FD], packed)
         if stdin:
-            _write_all(fds[0], stdin)
-            os.lseek(fds[0], 0, os.SEEK_SET)
+            _write_all(fds[settings.STDIN_FD], stdin)
+            os.lseek(fds[settings.STDIN_FD], 0, os.SEEK_SET)
         flags, riding = 0, list(fds)
         if link >= 0:
             flags |= settings.HAS_LINK
