@@ -45,6 +45,8 @@ from sandbox import (  # noqa: E402
     Limits,
     Pool,
     Program,
+    SandboxError,
+    Verdict,
     toolchain,
 )
 
@@ -267,16 +269,15 @@ class Contest:
     def ours(self, name: str, pool: Pool, jobs: list[Job]) -> None:
         """One of our judging modes, in a pool that is already up."""
         cpu, began = measure.tree_cpu_s(), time.perf_counter()
-        passed, laps, mb, last = 0, [], 0.0, began
+        passed, laps = 0, []
         for _, result in pool.map_jobs(jobs, ordered=True):
             passed += getattr(result, "kind", None) is Kind.PASSED
-            # Two workers: a result every half of a program's time in the box.
-            now = time.perf_counter()
-            laps.append((now - last) * WORKERS)
-            last = now
+            if isinstance(result, SandboxError):
+                continue
+            outcomes = result.outcomes if isinstance(result, Verdict) else (result,)
+            laps.append(sum(outcome.wall_s for outcome in outcomes))  # time in its boxes
         wall_s, cpu_s = time.perf_counter() - began, measure.tree_cpu_s() - cpu
-        mb = measure.tree_rss_mb()
-        self.note(name, wall_s, cpu_s, passed, laps, mb, len(jobs))
+        self.note(name, wall_s, cpu_s, passed, laps, measure.tree_rss_mb(), len(jobs))
 
 
 def peer_python() -> str:
