@@ -14,11 +14,13 @@ from sandbox.errors import SandboxUnavailable
 from sandbox.judge import judge
 from sandbox.outcome import Outcome
 from sandbox.program import Limits, Program
+from sandbox.ready import Engine, Role, ready
 from sandbox.slot import Slot
 from sandbox.verdict import Verdict
 
 BoxName = Literal["namespace", "restricted", "unsafe"]
-STRENGTH: tuple[BoxName, ...] = ("unsafe", "restricted", "namespace")
+# A box that is required at least; docker and namespace bar each other's way to nothing.
+STRENGTH = {"unsafe": 0, "restricted": 1, "docker": 2, "namespace": 2}
 DEFAULT_PACKAGES = ("numpy",)
 
 
@@ -27,7 +29,12 @@ class Box(Protocol):
 
     @property
     def name(self) -> str:
-        """Which kind of box it is, for manifests."""
+        """Which box it is, for manifests: its kind, with the image or the server it is in."""
+        ...
+
+    @property
+    def kind(self) -> str:
+        """One of STRENGTH: what holds programs in the end."""
         ...
 
     def run(self, program: Program, limits: Limits, collect: tuple[str, ...] = ()) -> Outcome:
@@ -44,7 +51,7 @@ class Box(Protocol):
 
 
 class LocalBox:
-    """A zygote for programs, and once asserting tests come, a second one for test code.
+    """Zygotes for programs, and others for what judges them, each started when first needed.
 
     The two never swap: no zygote that has seen test code ever runs a candidate.
     """
@@ -52,8 +59,8 @@ class LocalBox:
     def __init__(self, name: BoxName, packages: tuple[str, ...] = DEFAULT_PACKAGES) -> None:
         self._name = name
         self._packages = packages
-        self._slot = Slot(name, packages)
-        self._tests_slot: Slot | None = None
+        self._slots: dict[tuple[Role, Engine], Slot] = {}
+        self.slot("candidate")
 
     @property
     def name(self) -> str:
@@ -61,25 +68,39 @@ class LocalBox:
         return self._name
 
     @property
+    def kind(self) -> str:
+        """The kind of box."""
+        return self._name
+
+    @property
     def slots(self) -> tuple[Slot, ...]:
-        """The zygotes that are running."""
-        return (self._slot,) if self._tests_slot is None else (self._slot, self._tests_slot)
+        """The zygotes that were started."""
+        return tuple(self._slots.values())
+
+    def slot(self, role: Role, engine: Engine = "python") -> Slot:
+        """Return the zygote for `role` and `engine`, started if need be."""
+        found = self._slots.get((role, engine))
+        if found is None:
+            wanted = toolchain.PREIMPORT if role == "candidate" else toolchain.PREIMPORT_TESTS
+            found = Slot(self._name, self._packages, wanted, engine)
+            self._slots[role, engine] = found
+        return found
 
     def run(self, program: Program, limits: Limits, collect: tuple[str, ...] = ()) -> Outcome:
         """Run a program as a script."""
-        return self._slot.run(program, limits, collect)
+        started = ready(program, limits, self)
+        return (
+            started
+            if isinstance(started, Outcome)
+            else started.run(stdin=program.stdin, collect=collect)
+        )
 
     def judge(self, program: Program, tests: Tests, limits: Limits) -> Verdict:
         """Judge a program by tests."""
-        return judge(program, tests, limits, self._slot, self._second)
-
-    def _second(self) -> Slot:
-        if self._tests_slot is None:
-            self._tests_slot = Slot(self._name, self._packages, toolchain.PREIMPORT_TESTS)
-        return self._tests_slot
+        return judge(program, tests, limits, self)
 
     def close(self) -> None:
-        """End both zygotes."""
+        """End all zygotes."""
         for slot in self.slots:
             slot.close()
 
@@ -89,27 +110,48 @@ def open_box(
     *,
     require: str | None = None,
     packages: tuple[str, ...] = DEFAULT_PACKAGES,
-) -> LocalBox:
+) -> Box:
     """Return a started box: the one named, or with "auto" the strongest that starts here.
 
-    Raises SandboxUnavailable when none starts, or none as strong as `require`; ValueError for a
-    name that is none of ours.
+    name: "auto", "namespace", "restricted", "unsafe"; "docker" or "docker:IMAGE"; or the URL of a
+    sandbox server.
+    require: the weakest kind of box that will do. Raises SandboxUnavailable when none starts, or
+    none as strong as that; ValueError for a name that is none of ours.
     """
     known = ", ".join(STRENGTH)
-    for given in (name, require):
-        if given not in (None, "auto", *STRENGTH):
-            raise ValueError(f"box must be auto or one of {known}, got {given!r}")
-    least = STRENGTH.index(cast(BoxName, require)) if require not in (None, "auto") else 0
+    if require not in (None, "auto", *STRENGTH):
+        raise ValueError(f"require must be auto or one of {known}, got {require!r}")
+    least = STRENGTH.get(require or "auto", 0)
     # "unsafe" is never chosen, only asked for by name.
-    wanted: tuple[str, ...] = ("namespace", "restricted") if name == "auto" else (name,)
+    wanted = ("namespace", "restricted") if name == "auto" else (name,)
     reasons = []
     for choice in wanted:
-        kind = cast(BoxName, choice)
-        if STRENGTH.index(kind) < least:
+        kind = _kind(choice)
+        if kind and STRENGTH[kind] < least:
             reasons.append(f"{choice} is weaker than the required {require}")
             continue
         try:
-            return LocalBox(kind, packages)
+            opened = _open(choice, packages)
         except SandboxUnavailable as error:
             reasons.append(str(error))
+            continue
+        if STRENGTH[opened.kind] >= least:
+            return opened
+        opened.close()
+        reasons.append(f"{opened.name} is weaker than the required {require}")
     raise SandboxUnavailable("; ".join(reasons) + "; `seedcoder doctor` says how to get a box")
+
+
+def _kind(name: str) -> str:
+    """Return the kind of the box named, "" where only the box itself can say (a server)."""
+    if name.startswith(("http://", "https://")):
+        return ""
+    kind = name.partition(":")[0]
+    if kind not in STRENGTH:
+        known = ", ".join(STRENGTH)
+        raise ValueError(f"box must be auto, one of {known}, or a URL, got {name!r}")
+    return kind
+
+
+def _open(name: str, packages: tuple[str, ...]) -> Box:
+    return LocalBox(cast(BoxName, _kind(name)), packages)

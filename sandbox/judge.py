@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from sandbox import proof, reasons
 from sandbox.cases import AssertTests, Call, CallTests, StdioTests, Tests
@@ -17,6 +17,7 @@ from sandbox.inside import settings, wire
 from sandbox.inside.assertions import short
 from sandbox.outcome import Kind, Outcome
 from sandbox.program import Limits, Program
+from sandbox.ready import Slots, ready
 from sandbox.slot import Slot
 from sandbox.verdict import Failure, Verdict
 
@@ -24,10 +25,8 @@ _ANSWER_FLOOR = 1 << 16  # characters; a longer answer than 64 x the expected on
 _ANSWER_FACTOR = 64
 
 
-def judge(
-    program: Program, tests: Tests, limits: Limits, slot: Slot, tests_slot: Callable[[], Slot]
-) -> Verdict:
-    """Judge one program. `tests_slot` gives the second box, for tests that need one.
+def judge(program: Program, tests: Tests, limits: Limits, slots: Slots) -> Verdict:
+    """Judge one program in the zygotes of `slots`.
 
     Raises SandboxBroken when a box failed, TestsBroken when the tests themselves cannot run.
     """
@@ -41,11 +40,12 @@ def judge(
             mode=_MODES[type(tests)],
         )
     if isinstance(tests, StdioTests):
-        return _judge_stdio(program, tests, limits, slot)
+        return _judge_stdio(program, tests, limits, slots)
+    slot = slots.slot("candidate")
     if isinstance(tests, CallTests):
         return _judge_calls(program, tests, limits, slot)
     if tests.mode != "shared":
-        verdict = proof.by_proxy(program, tests, limits, slot, tests_slot())
+        verdict = proof.by_proxy(program, tests, limits, slot, slots.slot("tests"))
         if verdict is not None:
             return verdict
     return proof.beside(program, tests, limits, slot)
@@ -60,17 +60,14 @@ def _count(tests: Tests) -> int:
     return len(tests.calls) if isinstance(tests, CallTests) else 1
 
 
-def _judge_stdio(program: Program, tests: StdioTests, limits: Limits, slot: Slot) -> Verdict:
+def _judge_stdio(program: Program, tests: StdioTests, limits: Limits, slots: Slots) -> Verdict:
+    started = ready(program, limits, slots)
+    if isinstance(started, Outcome):
+        return _uncompiled(started, len(tests.cases), "stdio")
     outcomes: list[Outcome] = []
     passed, first, kind = 0, None, Kind.PASSED
     for index, case in enumerate(tests.cases):
-        slot.begin(
-            settings.SCRIPT,
-            reasons.job(program, argv=tuple(program.argv)),
-            limits,
-            stdin=case.stdin.encode("utf-8", "surrogateescape"),
-        )
-        outcome = slot.finish().outcome
+        outcome = started.run(stdin=case.stdin)
         outcomes.append(outcome)
         if outcome.kind is Kind.PASSED and tests.comparer(case.stdout, outcome.stdout):
             passed += 1
@@ -93,6 +90,18 @@ def _judge_stdio(program: Program, tests: StdioTests, limits: Limits, slot: Slot
         first_failure=first,
         outcomes=tuple(outcomes),
         mode="stdio",
+    )
+
+
+def _uncompiled(outcome: Outcome, total: int, mode: str) -> Verdict:
+    """Return the verdict on a program that its compiler refused."""
+    return Verdict(
+        kind=outcome.kind,
+        passed=0,
+        total=total,
+        first_failure=reasons.ended(0, outcome),
+        outcomes=(outcome,),
+        mode=mode,
     )
 
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import cast
 
-from sandbox.box import DEFAULT_PACKAGES, LocalBox, open_box
+from sandbox.box import DEFAULT_PACKAGES, Box, open_box
 from sandbox.cases import Tests
 from sandbox.errors import SandboxError
 from sandbox.outcome import Kind, Outcome
@@ -84,7 +84,7 @@ class Pool:
         for thread in self._threads:
             thread.start()
 
-    def _work(self, box: LocalBox | None) -> None:
+    def _work(self, box: Box | None) -> None:
         try:
             while (item := self._queue.get()) is not None:
                 job, future = item
@@ -102,7 +102,7 @@ class Pool:
             if box is not None:
                 box.close()
 
-    def _do(self, box: LocalBox, job: Job) -> Result:
+    def _do(self, box: Box, job: Job) -> Result:
         with self._alone.shared():
             result = _once(box, job)
         if result.kind is Kind.TIMEOUT and self._confirm:
@@ -268,7 +268,7 @@ class Pool:
         await asyncio.to_thread(self.close, wait_for_jobs=kind is None)
 
 
-def _once(box: LocalBox, job: Job) -> Result:
+def _once(box: Box, job: Job) -> Result:
     if job.tests is None:
         return box.run(job.program, job.limits, job.collect)
     return box.judge(job.program, job.tests, job.limits)

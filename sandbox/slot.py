@@ -67,9 +67,11 @@ class Slot:
         kind: str,
         packages: tuple[str, ...] = ("numpy",),
         preimport: tuple[str, ...] = toolchain.PREIMPORT,
+        engine: str = "python",
     ) -> None:
         self.kind = kind
-        self._preimport = preimport
+        self.engine = engine
+        self._preimport = preimport if engine != "command" else ()
         shelf = settings.SHELF if kind == "namespace" else ""
         self._chain = toolchain.find(packages, shelf)
         with _numbers_lock:
@@ -167,6 +169,7 @@ class Slot:
             cpu_file=self._group.cpu_file if self._group else "",
             counts_memory=self._group is not None,
             work=self._work,
+            engine=self.engine,
         )
 
     def _uid(self) -> int | None:
@@ -192,11 +195,15 @@ class Slot:
         *,
         stdin: bytes = b"",
         link: int = -1,
+        stdin_fd: int = -1,
+        stdout_fd: int = -1,
         collect: bool = False,
         restarted: bool = False,
     ) -> None:
         """Send a run to the zygote. `link` is given away: the caller closes its own copy.
 
+        stdin_fd, stdout_fd: the run's streams are these (ends of pipes) in place of `stdin` and of
+        the memfd that is read afterwards; the caller closes its own copies.
         A zygote that died while idle is replaced first, once (`restarted`).
         """
         if self._running:  # an earlier run was never read: its reply must not pass for this one's
@@ -214,8 +221,12 @@ class Slot:
                 self._group.prepare(limits)
         packed = marshal.dumps(dict(job))
         new = os.memfd_create
-        self._fds = fds = [new("stdin") if stdin else os.open(os.devnull, os.O_RDONLY)]
-        fds += (new("stdout"), new("stderr"), new("answers"), new("job"))
+        if stdin_fd >= 0:
+            first = os.dup(stdin_fd)
+        else:
+            first = new("stdin") if stdin else os.open(os.devnull, os.O_RDONLY)
+        self._fds = fds = [first, os.dup(stdout_fd) if stdout_fd >= 0 else new("stdout")]
+        fds += (new("stderr"), new("answers"), new("job"))
         _write_all(fds[settings.PAYLOAD_FD], packed)
         if stdin:
             _write_all(fds[settings.STDIN_FD], stdin)
@@ -248,8 +259,9 @@ class Slot:
             if restarted:
                 raise SandboxBroken(f"the zygote was gone before the run: {error}") from None
             self.begin(
-                mode, job, limits, stdin=stdin, link=link, collect=collect, restarted=True
-            )  # nothing of the run had begun
+                mode, job, limits, stdin=stdin, link=link, stdin_fd=stdin_fd, stdout_fd=stdout_fd,
+                collect=collect, restarted=True,
+            )  # nothing of the run had begun  # fmt: skip
         finally:
             if theirs is not None:
                 theirs.close()

@@ -32,13 +32,6 @@ RETURNED, RAISED, UNFIT = "r", "x", "u"
 COMPILE, NO_MEMORY, LOAD, TESTED, REPLIED = "C", "M", "L", "T", "A"
 
 
-def read_job(fd: int, size: int) -> dict[str, Any]:
-    """Return what the supervisor sent for this run, and close the descriptor."""
-    job: dict[str, Any] = marshal.loads(os.pread(fd, size, 0))
-    os.close(fd)
-    return job
-
-
 def be(mode: int, job: dict[str, Any]) -> NoReturn:
     """Do the job and end the process."""
     # A group of its own: kill(0, ...) must not reach the zygote, which may be of the same user.

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import marshal
+import os
 import struct
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 WORK = "/box/work"
 SHELF = "/box/packages"
@@ -23,7 +25,7 @@ MOST_FDS = 8
 
 HAS_LINK, HAS_COLLECT = 1, 2
 
-SCRIPT, CALLS, CANDIDATE, TESTS, SHARED, FORESEEN = range(6)
+SCRIPT, CALLS, CANDIDATE, TESTS, SHARED, FORESEEN, COMMAND, SESSION = range(8)
 
 READY = b"ready"
 STAGE_DONE = 255
@@ -36,6 +38,8 @@ class Settings(NamedTuple):  # not a dataclass: that module would be carried int
     """One zygote's surroundings, decided by the supervisor.
 
     kind: "namespace", "restricted" or "unsafe".
+    engine: what its runs are: "python" (forked from the zygote), "command" (started by exec) or
+        "session" (cells, one after the other).
     supervisor_pid: the process whose death ends everything.
     uid: the user that programs become (root only), or None to stay who we are.
     trees: host folders seen read-only at the same paths; hidden: folders beneath them shown empty.
@@ -62,6 +66,7 @@ class Settings(NamedTuple):  # not a dataclass: that module would be carried int
     cpu_file: str = ""
     counts_memory: bool = False
     work: str = ""
+    engine: str = "python"
 
     def to_bytes(self) -> bytes:
         """Return the message that starts a zygote."""
@@ -75,3 +80,10 @@ class Settings(NamedTuple):  # not a dataclass: that module would be carried int
             if isinstance(value, list):
                 data[name] = tuple(tuple(x) if isinstance(x, list) else x for x in value)
         return cls(**data)
+
+
+def read_job(fd: int, size: int) -> dict[str, Any]:
+    """Return what the supervisor sent for a run, and close the descriptor."""
+    job: dict[str, Any] = marshal.loads(os.pread(fd, size, 0))
+    os.close(fd)
+    return job

@@ -22,8 +22,9 @@ import struct
 import sys
 import time
 from collections.abc import Callable
+from types import ModuleType
 
-from sandbox.inside import drive, hooks, kernel, mounts, restrict, settings, syscall_filter, watch
+from sandbox.inside import hooks, kernel, mounts, restrict, settings, syscall_filter, watch
 from sandbox.inside.settings import REPLY, REQUEST, STAGE_DONE, Settings
 
 _DESCRIPTORS = 256
@@ -37,6 +38,7 @@ _LANDLOCK_SCOPES_SIGNALS = 6
 _SEPARATE = (
     kernel.CLONE_NEWNS | kernel.CLONE_NEWIPC | kernel.CLONE_NEWUTS | kernel.CLONE_NEWNET
 )  # fmt: skip
+_ENGINES = {"python": "drive", "command": "launch", "session": "cells"}
 
 
 class Zygote:
@@ -51,6 +53,7 @@ class Zygote:
         self.control = _socket.socket(fileno=os.dup(control.fileno()))
         control.detach()
         self.told = told
+        self.engine = _engine(told.engine)
         self.uid = uid
         self.namespace = told.kind == "namespace"
         self.unsafe = told.kind == "unsafe"
@@ -110,7 +113,7 @@ class Zygote:
         for name in self.told.preimport:
             importlib.import_module(name)
         hooks.stop_keeping()
-        drive.warm_up(sys.path[0])
+        self.engine.warm_up(sys.path[0])
         # A program may bring a module called `sandbox`: ours must not stand in its way.
         for name in [n for n in sys.modules if n == "sandbox" or n.startswith("sandbox.")]:
             del sys.modules[name]
@@ -260,13 +263,22 @@ class Zygote:
             os.closerange(settings.LINK_FD + (flags & settings.HAS_LINK), _DESCRIPTORS)
             if not self.unsafe and self.install_rest():
                 raise OSError("the system call filter was refused")
-            job = drive.read_job(settings.PAYLOAD_FD, size)
+            job = settings.read_job(settings.PAYLOAD_FD, size)
             page[0] = STAGE_DONE
             page.close()
         except OSError as error:
             page[4:8] = struct.pack("i", error.errno or 0)
             os._exit(120)
-        drive.be(mode, job)
+        self.engine.be(mode, job)
+
+
+def _engine(name: str) -> ModuleType:
+    """Return the module that is a run: with `warm_up(work)`, and `be(mode, job)`, which ends it.
+
+    Loaded here, while the checkout can still be seen, and no other is: a fork pays for what its
+    parent has loaded.
+    """
+    return importlib.import_module(f"sandbox.inside.{_ENGINES[name]}")
 
 
 def _build_root(told: Settings, uid: int) -> None:
