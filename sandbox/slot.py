@@ -24,7 +24,7 @@ from typing import Any
 
 from sandbox import cgroup, toolchain
 from sandbox.errors import SandboxBroken, SandboxUnavailable
-from sandbox.inside import kernel, settings, workplace
+from sandbox.inside import kernel, runs, settings, workplace
 from sandbox.inside.settings import REPLY, REQUEST, STAGE_DONE, Settings
 from sandbox.outcome import Kind, Outcome
 from sandbox.program import Limits, Program
@@ -170,6 +170,7 @@ class Slot:
             counts_memory=self._group is not None,
             work=self._work,
             engine=self.engine,
+            native=not os.environ.get(runs.OFF),
         )
 
     def _uid(self) -> int | None:

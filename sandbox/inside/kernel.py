@@ -199,14 +199,14 @@ class Pauser:
 
     def __init__(self) -> None:
         self._stack = ctypes.create_string_buffer(_STACK_BYTES)
-        self._top = (ctypes.addressof(self._stack) + _STACK_BYTES) & ~0xF
+        self.top = (ctypes.addressof(self._stack) + _STACK_BYTES) & ~0xF
 
     def start(self) -> int:
         """Return the pid of a new sleeper, which ends without a signal (wait with __WALL).
 
         Only one may be alive: they share a stack.
         """
-        pid: int = _libc.clone(_PAUSE, self._top, CLONE_VM, None)
+        pid: int = _libc.clone(_PAUSE, self.top, CLONE_VM, None)
         if pid < 0:
             _raise("clone")
         return pid
@@ -221,6 +221,11 @@ class Filter:
         self._head = ctypes.create_string_buffer(
             struct.pack("HxxxxxxP", count, ctypes.addressof(self._code)), 16
         )
+
+    @property
+    def address(self) -> int:
+        """Where its `struct sock_fprog` lies."""
+        return ctypes.addressof(self._head)
 
     def installer(self) -> Callable[[], int]:
         """Return what installs it on the calling process for ever. Needs no_new_privs."""

@@ -20,6 +20,7 @@ class Runs:
     def __init__(self, uid: int) -> None:
         pids = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
         mounts = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+        self.pids, self.mounts = pids, mounts
         self._uid = uid
         self._disk_bytes = 0
         self._separate = kernel.prepared_unshare(kernel.CLONE_NEWPID | kernel.CLONE_NEWNS)

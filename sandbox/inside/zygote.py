@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import _signal  # type: ignore[import-not-found]  # signal itself makes enums of it all
 import _socket
+import ctypes
+import functools
 import gc
 import importlib
 import mmap
@@ -23,8 +25,18 @@ import sys
 import time
 from collections.abc import Callable
 from types import ModuleType
+from typing import NoReturn
 
-from sandbox.inside import hooks, kernel, mounts, restrict, settings, syscall_filter, watch
+from sandbox.inside import (
+    hooks,
+    kernel,
+    mounts,
+    restrict,
+    runs,
+    settings,
+    syscall_filter,
+    watch,
+)
 from sandbox.inside.settings import REPLY, REQUEST, STAGE_DONE, Settings
 
 _DESCRIPTORS = 256
@@ -56,6 +68,7 @@ class Zygote:
         self.engine = _engine(told.engine)
         self.uid = uid
         self.namespace = told.kind == "namespace"
+        self.loop = runs.load() if self.namespace and told.native else None
         self.unsafe = told.kind == "unsafe"
         self.pauser = kernel.Pauser()
         self.rest: kernel.Filter
@@ -154,6 +167,9 @@ class Zygote:
     def serve(self) -> None:
         """Answer requests until the supervisor closes the socket."""
         os.closerange(0, settings.MOST_FDS)
+        if self.loop is not None:
+            self._serve_natively(self.loop)
+            return
         while True:
             raw, riding, _, _ = self.control.recvmsg(REQUEST.size, _RIDING_BYTES)
             if not raw:
@@ -161,10 +177,36 @@ class Zygote:
             arrived = len(riding[0][2]) // _FD.size
             if riding[0][2] != _PLACES[: arrived * _FD.size]:
                 raise RuntimeError("a run's descriptors came in on other numbers")
-            self.control.send(self._run(REQUEST.unpack(raw)))
+            self._run(REQUEST.unpack(raw))
             os.closerange(0, settings.MOST_FDS)
 
-    def _run(self, request: tuple[int, ...]) -> bytes:
+    def _serve_natively(self, loop: Callable[..., int]) -> None:
+        """Let the loop in C answer, and do here what it leaves to us."""
+        told = self.told
+        at = ctypes.addressof(ctypes.c_char.from_buffer(self.page))
+        plan = runs.Plan(
+            control=self.control.fileno(), join=self.join, uid=self.uid, pids=self.runs.pids,
+            mounts=self.runs.mounts, cores=self.cores, limits_data=not told.counts_memory,
+            work=settings.WORK.encode(), stack_top=self.pauser.top, filter=self.rest.address,
+            page=at,
+        )  # fmt: skip
+        run = runs.Run()
+        loop = functools.partial(
+            loop, ctypes.byref(plan), ctypes.byref(run), ctypes.c_int(told.uid is not None)
+        )
+        while (said := loop()) != runs.CLOSED:
+            if said == runs.CHILD:
+                mode, *_, size = REQUEST.unpack(run.request)
+                self._become(mode, size)
+            if said == runs.FAILED:
+                kernel.must(-1, run.failed.decode())
+            reason, status, cpu_us, largest_kb, sum_kb = self._await(
+                run.child, run.sleeper, REQUEST.unpack(run.request), run.began_s
+            )
+            self._answer(run.began_s, reason, status, cpu_us, largest_kb, sum_kb)
+            os.closerange(0, settings.MOST_FDS)
+
+    def _run(self, request: tuple[int, ...]) -> None:
         self.page[:8] = _NO_STAGE
         began = time.monotonic()
         sleeper = 0
@@ -175,12 +217,19 @@ class Zygote:
         if child == 0:
             self._child(request)
         # As little as can be until the child is gone: what we touch meanwhile is copied for it.
-        reason, status, cpu_us, largest_kb, sum_kb = self._await(child, sleeper, request, began)
+        self._answer(began, *self._await(child, sleeper, request, began))
+
+    def _answer(
+        self, began: float, reason: int, status: int, cpu_us: int, largest_kb: int, sum_kb: int
+    ) -> None:
+        """Come back from the run that has ended, and say how it did."""
         wall_us = int((time.monotonic() - began) * 1e6)
         if self.namespace:
             self.runs.leave()
         (number,) = _FD.unpack(self.page[4:8])
-        return REPLY.pack(self.page[0], number, status, reason, cpu_us, wall_us, largest_kb, sum_kb)
+        self.control.send(
+            REPLY.pack(self.page[0], number, status, reason, cpu_us, wall_us, largest_kb, sum_kb)
+        )
 
     def _await(
         self, child: int, sleeper: int, request: tuple[int, ...], began: float
@@ -228,7 +277,10 @@ class Zygote:
         return reason, status, int(cpu_s * 1e6), used.ru_maxrss, sum_kb
 
     def _child(self, request: tuple[int, ...]) -> None:
-        """Put on the layers that are a run's own, then be the program. Never returns."""
+        """Put on the layers that are a run's own, then be the program. Never returns.
+
+        What runs.c does in its place, where that was compiled, is the same.
+        """
         mode, flags, cpu_s, _, memory, address, disk, _, processes, size = request
         page = self.page
         try:
@@ -263,13 +315,22 @@ class Zygote:
             os.closerange(settings.LINK_FD + (flags & settings.HAS_LINK), _DESCRIPTORS)
             if not self.unsafe and self.install_rest():
                 raise OSError("the system call filter was refused")
-            job = settings.read_job(settings.PAYLOAD_FD, size)
-            page[0] = STAGE_DONE
-            page.close()
         except OSError as error:
             page[4:8] = struct.pack("i", error.errno or 0)
             os._exit(120)
+        self._become(mode, size)
+
+    def _become(self, mode: int, size: int) -> NoReturn:
+        """Take the job, and be the program."""
+        try:
+            job = settings.read_job(settings.PAYLOAD_FD, size)
+            self.page[0] = STAGE_DONE
+            self.page.close()
+        except OSError as error:
+            self.page[4:8] = struct.pack("i", error.errno or 0)
+            os._exit(120)
         self.engine.be(mode, job)
+        raise AssertionError("an engine does not come back")
 
 
 def _engine(name: str) -> ModuleType:
