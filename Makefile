@@ -1,6 +1,6 @@
 # The front door: `make demo` and `make test` each do all their own set-up.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench clean browser
+.PHONY: help demo test check bench clean browser toolchains
 SHELL := /bin/bash
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -9,6 +9,9 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 # A smaller demo: SEEDCODER_DEMO_PROBLEMS=20 make demo
 DEMO_LIMIT := $(if $(SEEDCODER_DEMO_PROBLEMS),--set limit=$(SEEDCODER_DEMO_PROBLEMS))
+# What `seedcoder sandbox languages` looks for, as Debian calls it; TypeScript comes through npm.
+TOOLCHAINS := gcc g++ golang-go php-cli perl ruby lua5.4 r-base-core sqlite3 gdc mono-mcs ghc racket
+NODE_TOOLS := .cache/node
 TEST_ENV := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false HF_HUB_OFFLINE=1
 
 help:
@@ -23,7 +26,7 @@ $(BIN)/python:
 	  || { echo "seedcoder needs Python 3.11 or newer; say which with PYTHON=..."; exit 3; }
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.core: $(BIN)/python pyproject.toml constraints.txt
+$(VENV)/.core: $(BIN)/python pyproject.toml constraints.txt sandbox/inside/runs.c
 	$(PIP) install -c constraints.txt -e .
 	@touch $@
 
@@ -45,6 +48,21 @@ browser:
 	    && apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; } \
 	  || echo "no chromium: the browser tests will be skipped"
 
+# Says in .cache/toolchains whether all are there: the tests then insist on running them.
+toolchains:
+	@mkdir -p .cache; echo some > .cache/toolchains
+	@[ -d $(NODE_TOOLS)/node_modules/typescript ] || { command -v npm >/dev/null \
+	    && npm install --silent --no-audit --no-fund --prefix $(NODE_TOOLS) \
+	      typescript@5.8 @types/node@20 >/dev/null; } \
+	  || echo "no TypeScript: its tests will be skipped"
+	@lacking=$$(for name in $(TOOLCHAINS); do \
+	    dpkg -s $$name >/dev/null 2>&1 || echo -n "$$name "; done); \
+	  [ -z "$$lacking" ] || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
+	    && apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+	      apt-get install -y -qq --no-install-recommends $$lacking >/dev/null; } \
+	  && { [ ! -d $(NODE_TOOLS)/node_modules/typescript ] || echo all > .cache/toolchains; } \
+	  || echo "not installed, so their tests will be skipped: $$lacking"
+
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -52,17 +70,17 @@ check: $(VENV)/.dev
 	$(BIN)/lint-imports
 	$(TEST_ENV) $(BIN)/pytest -q -m "not slow"
 
-test: $(VENV)/.dev $(VENV)/.hf browser
+test: $(VENV)/.dev $(VENV)/.hf browser toolchains
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(TEST_ENV) $(BIN)/pytest -q --durations=15
+	SEEDCODER_TOOLCHAINS=$$(cat .cache/toolchains) $(TEST_ENV) $(BIN)/pytest -q --durations=15
 
 bench: $(VENV)/.dev
 	$(BIN)/python bench/sandbox_throughput.py --quick
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis \
+	rm -rf $(VENV) sandbox/inside/_runs*.so build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis \
 	  .import_linter_cache .cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

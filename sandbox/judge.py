@@ -41,6 +41,11 @@ def judge(program: Program, tests: Tests, limits: Limits, slots: Slots) -> Verdi
         )
     if isinstance(tests, StdioTests):
         return _judge_stdio(program, tests, limits, slots)
+    if program.language != "python":
+        raise TestsBroken(
+            f"{type(tests).__name__} call Python functions, and this program's language is"
+            f" {program.language}: StdioTests serve every language"
+        )
     slot = slots.slot("candidate")
     if isinstance(tests, CallTests):
         return _judge_calls(program, tests, limits, slot)

@@ -8,13 +8,17 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
-LANGUAGES = ("python",)
+from sandbox.languages import LANGUAGES
+
+_OTHERS = ("diff",)  # a patch of a project, for ProjectTests
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Program:
     """One program: its source, and what it finds when it starts.
 
+    `language` is a name of `sandbox.languages.LANGUAGES` ("cpp", "java"), or "diff" for a patch
+    that `ProjectTests` judge.
     `files` maps relative paths to bytes; they lie in the work folder beside the source.
     `stdin` is text; it reaches the program as UTF-8 (lone surrogates as the bytes they stand for).
     """
@@ -26,10 +30,9 @@ class Program:
     stdin: str = ""
 
     def __post_init__(self) -> None:
-        if self.language not in LANGUAGES:
-            raise ValueError(
-                f"language must be one of {', '.join(LANGUAGES)}, got {self.language!r}"
-            )
+        if self.language not in LANGUAGES and self.language not in _OTHERS:
+            known = ", ".join((*LANGUAGES, *_OTHERS))
+            raise ValueError(f"language must be one of {known}, got {self.language!r}")
         for name in self.files:
             path = PurePosixPath(name)
             if path.is_absolute() or ".." in path.parts or not path.parts or "\0" in name:
@@ -74,6 +77,7 @@ class Limits:
     processes: processes and threads alive at one time.
     output_kb: KiB kept of stdout, and of stderr; more than that is the verdict OUTPUT.
     disk_mb: MiB of files in the work folder.
+    compile_cpu_s: CPU seconds of a compiler; 0 for what its language is given.
     """
 
     cpu_s: float = 10.0
@@ -83,6 +87,7 @@ class Limits:
     output_kb: int = 4096
     disk_mb: int = 64
     network: bool = False
+    compile_cpu_s: float = 0.0
 
     def __post_init__(self) -> None:
         if self.wall_s == 0.0:
@@ -91,6 +96,8 @@ class Limits:
             value = getattr(self, name)
             if not value > 0:
                 raise ValueError(f"{name} must be positive, got {value}")
+        if not self.compile_cpu_s >= 0:
+            raise ValueError(f"compile_cpu_s must not be negative, got {self.compile_cpu_s}")
         if self.network:
             raise ValueError("network=True: no box here offers a network to programs")
 

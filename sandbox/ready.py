@@ -6,12 +6,16 @@ knows how a language is run.
 
 from __future__ import annotations
 
+import dataclasses
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-from sandbox import reasons
+from sandbox import compiled, installed, reasons
+from sandbox.errors import TestsBroken
 from sandbox.inside import settings
+from sandbox.languages import LANGUAGES, Language
 from sandbox.outcome import Outcome
 from sandbox.program import Limits, Program
 from sandbox.slot import Ran, Slot
@@ -35,13 +39,16 @@ class Slots(Protocol):
 class Ready:
     """A program in its zygote's hands: `begin` starts it, `finish` says what it did.
 
-    job: what the zygote's engine is sent. limits: of each run.
+    job: what the zygote's engine is sent. limits: of each run. language: None where the zygote is
+    the interpreter. binary: what is executed, where a compiler made one.
     """
 
     slot: Slot
     mode: int
     job: Mapping[str, Any]
     limits: Limits
+    language: Language | None = None
+    binary: compiled.Sealed | None = None
 
     def begin(
         self,
@@ -66,11 +73,16 @@ class Ready:
         self.slot.begin(
             self.mode, job, self.limits,
             stdin=raw, stdin_fd=stdin_fd, stdout_fd=stdout_fd, collect=collect,
+            link=self.binary.fd if self.binary else -1,
+            any_address=self.language is not None and self.language.address_space,
         )  # fmt: skip
 
     def finish(self, collect: Iterable[str] = ()) -> Ran:
         """Wait for the run's end. Raises SandboxBroken when the box failed."""
-        return self.slot.finish(collect)
+        ran = self.slot.finish(collect)
+        if self.language is None:
+            return ran
+        return compiled.checked(ran, self.language, of_program=not self.language.run)
 
     def run(
         self,
@@ -90,8 +102,57 @@ def ready(
 ) -> Ready | Outcome:
     """Return the program made ready, or what its compiler did where that failed.
 
-    Raises SandboxUnavailable where its language has no toolchain here.
+    Raises SandboxUnavailable where its language has no tools here, TestsBroken for a language that
+    is no program (a patch).
     """
-    slot = slots.slot(role, "python")
-    job = reasons.job(program, argv=tuple(program.argv))
-    return Ready(slot=slot, mode=settings.SCRIPT, job=job, limits=limits)
+    if program.language == "python":
+        job = reasons.job(program, argv=tuple(program.argv))
+        slot = slots.slot(role, "python")
+        return Ready(slot=slot, mode=settings.SCRIPT, job=job, limits=limits)
+    language = LANGUAGES.get(program.language)
+    if language is None:
+        raise TestsBroken(f"{program.language!r} is no program: only ProjectTests judge it")
+    tools = compiled.tools_of(program.language)
+    slot = slots.slot(role, "command")
+    made = compiled.compiled(program, slot, role, limits)
+    if isinstance(made, Outcome):
+        return made
+    return _command(program, language, tools, made, limits, slot)
+
+
+def _command(
+    program: Program,
+    language: Language,
+    tools: installed.Tools,
+    made: compiled.Compiled,
+    limits: Limits,
+    slot: Slot,
+) -> Ready:
+    """Return what starts a compiled program, or the interpreter of one that is not."""
+    laid = dict(made.files)
+    binary = made.binary
+    if not language.keeps and language.run:
+        laid[language.names(program.source).file] = compiled.text_of(program.source)
+    if binary is not None and os.geteuid() != 0:
+        # Its runs are of the user that owns it: one could leave a word in its times or modes.
+        laid[language.binary], binary = binary.content(), None
+    allowed = limits
+    if language.threads:
+        allowed = dataclasses.replace(limits, processes=limits.processes + language.threads)
+    words: tuple[str, ...] = (f"./{language.binary}",)
+    if language.run:
+        words = compiled.command(language, language.run, program.source, tools, limits)
+    job = {
+        "files": dict(program.files),
+        "program": laid,
+        "command": words,
+        "argv": tuple(program.argv),
+        "by_link": binary is not None,
+        "environment": compiled.environment(language, tools),
+        # Without a cgroup, stacks of threads count as data, and would be as large as this.
+        "stack": language.stack_mb << 20 if slot.counts_memory else 0,
+        "packs": (),
+    }
+    return Ready(
+        slot=slot, mode=settings.COMMAND, job=job, limits=allowed, language=language, binary=binary
+    )

@@ -38,6 +38,7 @@ _BOOTSTRAP = (
     "from sandbox.inside import hooks; hooks.keep_back();"
     "from sandbox.inside.guard import main; main()"
 )
+_ANY_ADDRESS = 1 << 62  # what Python's setrlimit takes for a number, and no process has
 _START_S = 60.0
 _GRACE_S = 30.0
 _STAGES = (
@@ -73,7 +74,7 @@ class Slot:
         self.engine = engine
         self._preimport = preimport if engine != "command" else ()
         shelf = settings.SHELF if kind == "namespace" else ""
-        self._chain = toolchain.find(packages, shelf)
+        self._chain = toolchain.find(packages, shelf, engine)
         with _numbers_lock:
             self._number = _free_numbers.pop() if _free_numbers else next(_numbers)
         self._guard: subprocess.Popen[bytes] | None = None
@@ -199,10 +200,12 @@ class Slot:
         stdin_fd: int = -1,
         stdout_fd: int = -1,
         collect: bool = False,
+        any_address: bool = False,
         restarted: bool = False,
     ) -> None:
         """Send a run to the zygote. `link` is given away: the caller closes its own copy.
 
+        any_address: the run may reserve any amount of addresses; memory that it holds is limited.
         stdin_fd, stdout_fd: the run's streams are these (ends of pipes) in place of `stdin` and of
         the memfd that is read afterwards; the caller closes its own copies.
         A zygote that died while idle is replaced first, once (`restarted`).
@@ -245,7 +248,7 @@ class Slot:
         self._limits = limits
         memory = limits.memory_mb * _MIB
         # Room above the memory limit for what is reserved and never touched (numpy, threads).
-        address = max(4 * memory, memory + 4096 * _MIB)
+        address = _ANY_ADDRESS if any_address else max(4 * memory, memory + 4096 * _MIB)
         request = REQUEST.pack(
             mode, flags, limits.cpu_s, limits.wall_s, memory, address,
             limits.disk_mb * _MIB, limits.output_kb * 1024, limits.processes, len(packed),
@@ -261,7 +264,7 @@ class Slot:
                 raise SandboxBroken(f"the zygote was gone before the run: {error}") from None
             self.begin(
                 mode, job, limits, stdin=stdin, link=link, stdin_fd=stdin_fd, stdout_fd=stdout_fd,
-                collect=collect, restarted=True,
+                collect=collect, any_address=any_address, restarted=True,
             )  # nothing of the run had begun  # fmt: skip
         finally:
             if theirs is not None:

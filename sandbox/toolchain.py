@@ -13,6 +13,8 @@ import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
 
+from sandbox import installed
+
 _TOP_LEVEL = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 PREIMPORT = (
     "abc", "array", "bisect", "collections", "collections.abc", "contextlib", "copy", "dataclasses",
@@ -40,9 +42,10 @@ class Toolchain:
     environment: dict[str, str]
 
 
-def find(packages: tuple[str, ...], shelf: str = "") -> Toolchain:
+def find(packages: tuple[str, ...], shelf: str = "", engine: str = "python") -> Toolchain:
     """Return the toolchain of the running interpreter, with `packages`.
 
+    For the engine "command", those of all other languages on this machine, and no packages.
     shelf: the folder of the box where packages will lie; without one, where they are installed (a
     virtual environment below /tmp could not be shown in place: programs have that to themselves).
     A package that is not installed is left out: programs that import it fail as they would on any
@@ -52,6 +55,12 @@ def find(packages: tuple[str, ...], shelf: str = "") -> Toolchain:
     base = os.path.realpath(sys.base_prefix)
     trees = {"/usr", base}
     trees |= {path for path in _TOP_LEVEL if Path(path).is_dir() and not Path(path).is_symlink()}
+    hidden = _hidden(base)
+    if engine == "command":
+        packages = ()
+        wanted = _of_languages()
+        trees |= wanted
+        hidden = {path for place in hidden for path in _around(place, wanted)}
     outermost = {tree for tree in trees if not any(_below(tree, other) for other in trees)}
     folders, extra_paths = _package_folders(packages)
     if shelf and folders:
@@ -69,7 +78,7 @@ def find(packages: tuple[str, ...], shelf: str = "") -> Toolchain:
     return Toolchain(
         interpreter=interpreter,
         trees=tuple(sorted(outermost)),
-        hidden=tuple(sorted(_hidden(base))),
+        hidden=tuple(sorted(hidden)),
         packages=tuple(folders),
         links=tuple(
             (path, str(Path(path).readlink())) for path in _TOP_LEVEL if Path(path).is_symlink()
@@ -77,6 +86,24 @@ def find(packages: tuple[str, ...], shelf: str = "") -> Toolchain:
         sys_path=(*stdlib, *extra_paths),
         environment=environment,
     )
+
+
+def _of_languages() -> set[str]:
+    """Return what the tools of languages need beside the system's own folders."""
+    wanted = {tree for name in installed.there() for tree in installed.tools(name).trees}
+    # Scripts of Debian's call each other by names that are links to there.
+    return wanted | {path for path in ("/etc/alternatives",) if Path(path).is_dir()}
+
+
+def _around(place: str, wanted: set[str]) -> set[str]:
+    """Return what to hide so that of `place` only what is wanted can be seen.
+
+    Files that lie beside a wanted folder stay visible: only folders can be hidden.
+    """
+    if place in wanted or not any(_below(path, place) for path in wanted):
+        return set() if place in wanted else {place}
+    beside = (str(entry) for entry in Path(place).iterdir() if entry.is_dir())
+    return {path for folder in beside for path in _around(folder, wanted)}
 
 
 def open_to_all(path: str) -> bool:
