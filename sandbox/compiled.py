@@ -24,7 +24,8 @@ from pathlib import PurePosixPath
 from sandbox import installed
 from sandbox.errors import SandboxUnavailable
 from sandbox.inside import launch, settings
-from sandbox.languages import LANGUAGES, Language
+from sandbox.language import Language
+from sandbox.languages import LANGUAGES
 from sandbox.outcome import Kind, Outcome
 from sandbox.program import Limits, Program
 from sandbox.slot import Ran, Slot
@@ -185,7 +186,7 @@ def _compile(
     job = {
         "files": dict(program.files),
         "program": {language.names(program.source).file: text_of(program.source)},
-        "command": command(language, language.compile, program.source, tools, allowed),
+        "command": command(language, language.compile, program.source, tools, allowed.memory_mb),
         "argv": (),
         "by_link": False,
         "environment": environment(language, tools),
@@ -256,15 +257,24 @@ def text_of(source: str) -> bytes:
 
 
 def command(
-    language: Language, template: str, source: str, tools: installed.Tools, limits: Limits
+    language: Language,
+    template: str,
+    source: str,
+    tools: installed.Tools,
+    memory_mb: int,
+    *,
+    deep: bool = True,
 ) -> tuple[str, ...]:
-    """Return a command of the language with its tools' real places."""
-    memory_mb = limits.memory_mb
+    """Return a command of the language with its tools' real places.
+
+    deep: threads may have large stacks; not where those count as data before they are used.
+    """
     names = language.names(source)
     values = {
         "source": names.file,
         "main": names.main,
         "heap_mb": str(max(memory_mb - _OVERHEAD_MB, memory_mb * 5 // 8)),
+        "stack_mb": "64" if deep else "2",
         "modules": tools.modules,
     }
     tool, *words = shlex.split(template)

@@ -16,7 +16,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from sandbox.languages import LANGUAGES, Language
+from sandbox.language import Language
+from sandbox.languages import LANGUAGES
 
 # Where tools are installed that are often not on the PATH of a service; patterns below the home.
 _PLACES = (

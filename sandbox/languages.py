@@ -1,93 +1,28 @@
 """The languages that programs may be written in: how each is compiled and run, and what that takes.
 
-One row a language. The first word of a command is a tool, found by `sandbox.installed`; a name in
-braces is filled in: {source} the program's file, {main} its main class, {heap_mb} what a garbage
-collector may use of the memory limit, {modules} the folder of Node's modules.
+One row a language; `sandbox.language` says what its fields mean.
 
-A compiler leaves `binary`, which is executed, or files that fit `keeps`, which each run finds in
-its work folder. With neither it is only a check, made once: cheap syntax checks of interpreted
-languages are there so that a program that cannot be parsed is COMPILE_ERROR and not a crash a
-test. R, Julia and SQL have no check worth a start of their interpreter: there it is a crash.
+Interpreted languages have a compiler too where one is cheap: it only checks, once a program, so
+that what cannot be parsed is COMPILE_ERROR and not a crash in every test. R, Julia and SQL have no
+check worth a start of their interpreter: there it is a crash.
 """
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from pathlib import PurePath
 
-from sandbox.naming import Names, java, javascript, scala
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Language:
-    """One language.
-
-    source: the file that the program's text lies in; naming: tells file and main class by the text.
-    suffixes: of files that are taken for this language.
-    run: the command; "" executes the compiler's binary. compile: "" where there is nothing to do.
-    tools: what a command's first word may be called on a machine, best first.
-    modules: Node's modules that must be there. configuration: folders of /etc and /var that its
-        tools read; patterns.
-    environment: beside PATH, HOME, TMPDIR and LANG.
-    address_space: whether its runtime reserves far more addresses than it uses, so that only what
-        is really held can be limited.
-    threads: what the runtime starts of its own; added to the limit of processes.
-    stack_mb: stack that each run gets, where the machine's hard limit allows.
-    compile_cpu_s, compile_memory_mb, compile_disk_mb: the compiler's limits.
-    memory_words: one of them in stderr says that memory has run out.
-    version: the command that prints it. install: Debian's packages, or what else gets it.
-    image: the Docker image that has its tools, under its short name.
-    """
-
-    title: str
-    source: str
-    suffixes: tuple[str, ...]
-    run: str = ""
-    compile: str = ""
-    binary: str = ""
-    keeps: str = ""
-    naming: Callable[[str], Names] | None = None
-    tools: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    modules: tuple[str, ...] = ()
-    configuration: tuple[str, ...] = ()
-    environment: Mapping[str, str] = field(default_factory=dict)
-    address_space: bool = False
-    threads: int = 0
-    stack_mb: int = 0
-    compile_cpu_s: float = 30.0
-    compile_memory_mb: int = 1024
-    compile_disk_mb: int = 64
-    memory_words: tuple[str, ...] = ()
-    version: str
-    install: str
-    image: str
-
-    def __post_init__(self) -> None:
-        if not self.run and not self.binary and self.title != "Python":
-            raise ValueError(f"{self.title}: neither a command nor a binary to run")
-
-    def names(self, source: str) -> Names:
-        """Return the file that `source` must lie in, and its main class."""
-        if self.naming is not None:
-            return self.naming(source)
-        return Names(file=self.source, main=PurePath(self.source).stem)
-
-    @property
-    def commands(self) -> tuple[tuple[str, ...], ...]:
-        """The commands there are, split into words: the compiler's, then that of a run."""
-        found = (self.compile, self.run)
-        return tuple(tuple(shlex.split(command)) for command in found if command)
-
+from sandbox.language import Found, Language
+from sandbox.naming import java, javascript, scala
 
 _JVM = "-XX:+UseSerialGC -XX:-UsePerfData -Xshare:auto"
 # The compilers are short-lived: their code is not worth optimising.
 _JAVAC = f"{' '.join('-J' + word for word in _JVM.split())} -J-XX:TieredStopAtLevel=1"
 _UTF8 = "-Dfile.encoding=UTF-8 -Dstdout.encoding=UTF-8 -Dstderr.encoding=UTF-8"
-_JAVA = f"java {_JVM} -Xss64m -Xmx{{heap_mb}}m {_UTF8}"
+_JAVA = f"java {_JVM} -Xss{{stack_mb}}m -Xmx{{heap_mb}}m {_UTF8}"
 _JAVA_MEMORY = ("java.lang.OutOfMemoryError", "insufficient memory for the Java Runtime")
 _NODE_MEMORY = ("JavaScript heap out of memory", "Array buffer allocation failed")
+_NODE_QUIET = {"OPENSSL_CONF": "/dev/null"}  # it ends at once where it may not read that file
 _JAVA_FILES = ("/etc/java-*",)
 
 LANGUAGES: Mapping[str, Language] = {
@@ -107,7 +42,6 @@ LANGUAGES: Mapping[str, Language] = {
         compile="cc -O2 -std=gnu17 -o main main.c -lm -pthread",
         binary="main",
         tools={"cc": ("gcc", "clang", "cc")},
-        stack_mb=64,
         version="cc --version",
         install="gcc libc6-dev",
         image="gcc:14",
@@ -119,7 +53,6 @@ LANGUAGES: Mapping[str, Language] = {
         compile="c++ -O2 -std=gnu++17 -o main main.cpp -pthread",
         binary="main",
         tools={"c++": ("g++", "clang++", "c++")},
-        stack_mb=64,
         memory_words=("std::bad_alloc",),
         version="c++ --version",
         install="g++",
@@ -148,6 +81,7 @@ LANGUAGES: Mapping[str, Language] = {
         compile="node --check {source}",
         run="node --max-old-space-size={heap_mb} {source}",
         naming=javascript,
+        environment=_NODE_QUIET,
         address_space=True,
         threads=16,
         memory_words=_NODE_MEMORY,
@@ -166,6 +100,7 @@ LANGUAGES: Mapping[str, Language] = {
         keeps="*.js",
         run="node --max-old-space-size={heap_mb} main.js",
         modules=("typescript", "@types/node", "undici-types"),
+        environment=_NODE_QUIET,
         address_space=True,
         threads=16,
         memory_words=_NODE_MEMORY,
@@ -204,7 +139,6 @@ LANGUAGES: Mapping[str, Language] = {
         compile="rustc -O --edition 2021 -A warnings -o main main.rs",
         binary="main",
         tools={"cc": ("gcc", "clang", "cc")},
-        stack_mb=64,
         memory_words=("memory allocation of",),
         version="rustc --version",
         install="rustc, or rustup",
@@ -229,8 +163,9 @@ LANGUAGES: Mapping[str, Language] = {
         " -out:main.exe main.cs",
         keeps="main.exe",
         run="mono main.exe",
+        reads_proc=True,
         configuration=("/etc/mono",),
-        environment={"MONO_REGISTRY_PATH": "/nonexistent"},
+        environment={"MONO_REGISTRY_PATH": "/nonexistent", "MONO_LOG_DEST": "/dev/null"},
         address_space=True,
         threads=16,
         memory_words=("System.OutOfMemoryException", "Out of memory"),
@@ -242,8 +177,8 @@ LANGUAGES: Mapping[str, Language] = {
         title="PHP",
         source="main.php",
         suffixes=(".php",),
-        compile="php -d display_errors=stderr -l main.php",
-        run="php -d display_errors=stderr -d memory_limit={heap_mb}M main.php",
+        compile="php -d display_errors=stderr -d log_errors=0 -l main.php",
+        run="php -d display_errors=stderr -d log_errors=0 -d memory_limit={heap_mb}M main.php",
         configuration=("/etc/php",),
         memory_words=("Allowed memory size of",),
         version="php --version",
@@ -345,7 +280,6 @@ LANGUAGES: Mapping[str, Language] = {
         compile="swiftc -O -suppress-warnings -o main main.swift",
         binary="main",
         threads=8,
-        stack_mb=64,
         compile_cpu_s=60.0,
         version="swiftc --version",
         install="swiftlang (Debian 13), or swiftly",
@@ -374,7 +308,6 @@ LANGUAGES: Mapping[str, Language] = {
         configuration=("/var/lib/ghc",),
         address_space=True,
         threads=8,
-        stack_mb=64,
         compile_cpu_s=60.0,
         memory_words=("heap overflow", "Heap exhausted", "out of memory"),
         version="ghc --version",
@@ -388,7 +321,6 @@ LANGUAGES: Mapping[str, Language] = {
         compile="gdc -O2 -o main main.d",
         binary="main",
         threads=8,
-        stack_mb=64,
         memory_words=("OutOfMemoryError", "Memory allocation failed"),
         version="gdc --version",
         install="gdc",
@@ -451,20 +383,7 @@ def guess(path: PurePath) -> str:
     for name, language in LANGUAGES.items():
         if path.suffix in language.suffixes:
             return name
-    raise ValueError(
-        f"the suffix of {path.name!r} tells no language: --language says it, one of "
-        + ", ".join(LANGUAGES)
-    )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
-    """A language as this machine has it. install: what to install where it is not there."""
-
-    language: str
-    version: str
-    there: bool
-    install: str
+    raise ValueError(f"{path.name!r} does not tell its language: one of {', '.join(LANGUAGES)}")
 
 
 def found() -> tuple[Found, ...]:

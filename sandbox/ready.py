@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from sandbox import compiled, installed, reasons
-from sandbox.errors import TestsBroken
+from sandbox.errors import SandboxUnavailable, TestsBroken
 from sandbox.inside import settings
-from sandbox.languages import LANGUAGES, Language
+from sandbox.language import Language
+from sandbox.languages import LANGUAGES
 from sandbox.outcome import Outcome
 from sandbox.program import Limits, Program
 from sandbox.slot import Ran, Slot
@@ -25,6 +26,8 @@ from sandbox.slot import Ran, Slot
 Role = Literal["candidate", "tests"]
 # What its runs are: Python forked from it, a command started by exec, or a session of cells.
 Engine = Literal["python", "command", "session"]
+
+_STACK_BYTES = 64 << 20  # ours: deep recursion is usual in competitions; of the memory limit
 
 
 class Slots(Protocol):
@@ -114,6 +117,8 @@ def ready(
         raise TestsBroken(f"{program.language!r} is no program: only ProjectTests judge it")
     tools = compiled.tools_of(program.language)
     slot = slots.slot(role, "command")
+    if language.reads_proc and slot.kind == "restricted":
+        raise SandboxUnavailable(f"{language.title} reads /proc, which the restricted box hides")
     made = compiled.compiled(program, slot, role, limits)
     if isinstance(made, Outcome):
         return made
@@ -141,7 +146,9 @@ def _command(
         allowed = dataclasses.replace(limits, processes=limits.processes + language.threads)
     words: tuple[str, ...] = (f"./{language.binary}",)
     if language.run:
-        words = compiled.command(language, language.run, program.source, tools, limits)
+        words = compiled.command(
+            language, language.run, program.source, tools, limits.memory_mb, deep=slot.counts_memory
+        )
     job = {
         "files": dict(program.files),
         "program": laid,
@@ -150,7 +157,7 @@ def _command(
         "by_link": binary is not None,
         "environment": compiled.environment(language, tools),
         # Without a cgroup, stacks of threads count as data, and would be as large as this.
-        "stack": language.stack_mb << 20 if slot.counts_memory else 0,
+        "stack": _STACK_BYTES if language.binary and slot.counts_memory else 0,
         "packs": (),
     }
     return Ready(
