@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from sandbox import cases, doctor
-from sandbox.errors import SandboxError
+from sandbox import cases, doctor, languages
+from sandbox.errors import SandboxError, SandboxUnavailable
 from sandbox.outcome import Kind
 from sandbox.pool import Pool
 from sandbox.program import Limits, Program
@@ -19,7 +21,10 @@ app = typer.Typer(
     help="Run and judge programs in a box.", no_args_is_help=True, add_completion=False
 )
 
-_Source = Annotated[Path, typer.Argument(help="A Python file; - for standard input.")]
+_Source = Annotated[Path, typer.Argument(help="A program; - for standard input.")]
+_Language = Annotated[
+    str, typer.Option("--language", "-l", help="By default, what the file's suffix tells.")
+]
 _Cpu = Annotated[float, typer.Option("--cpu-s", help="CPU seconds.")]
 _Memory = Annotated[int, typer.Option("--memory-mb", help="MiB of memory.")]
 _Box = Annotated[str, typer.Option("--box", help="auto, namespace, restricted or unsafe.")]
@@ -32,6 +37,18 @@ def _read(path: Path) -> str:
     except (OSError, UnicodeDecodeError) as error:
         typer.echo(f"cannot read {path}: {getattr(error, 'strerror', None) or error}", err=True)
         raise typer.Exit(2) from None
+
+
+def _program(path: Path, language: str, stdin: str = "") -> Program:
+    """Return the program in a file, in the language named or told by its suffix."""
+    try:
+        if not language:
+            language = "python" if str(path) == "-" else languages.guess(path)
+        name = languages.canonical(language)
+    except ValueError as error:
+        typer.echo(f"--language: {error}", err=True)
+        raise typer.Exit(2) from None
+    return Program(language=name, source=_read(path), stdin=stdin)
 
 
 def _limits(cpu_s: float, memory_mb: int) -> Limits:
@@ -53,9 +70,20 @@ def _pool(box: str) -> Pool:
         raise typer.Exit(3) from None
 
 
+@contextlib.contextmanager
+def _lacks() -> Iterator[None]:
+    """Say in a line what this machine lacks."""
+    try:
+        yield
+    except SandboxUnavailable as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(3) from None
+
+
 @app.command()
 def run(
     source: _Source,
+    language: _Language = "",
     cpu_s: _Cpu = 10.0,
     memory_mb: _Memory = 512,
     box: _Box = "auto",
@@ -63,9 +91,9 @@ def run(
     stdin: Annotated[Path | None, typer.Option(help="A file for the program's stdin.")] = None,
 ) -> None:
     """Run a program; its output is ours, and exit code 1 says it did not end well."""
-    program = Program.python(_read(source), stdin=_read(stdin) if stdin else "")
+    program = _program(source, language, _read(stdin) if stdin else "")
     limits = _limits(cpu_s, memory_mb)
-    with _pool(box) as pool:
+    with _pool(box) as pool, _lacks():
         outcome = pool.run(program, limits)
     if as_json:
         typer.echo(json.dumps(outcome.to_json()))
@@ -85,6 +113,7 @@ def judge(
     source: _Source,
     stdin: Annotated[Path, typer.Option(help="A file for the program's stdin.")],
     expected: Annotated[Path, typer.Option(help="A file with the stdout it must give.")],
+    language: _Language = "",
     cpu_s: _Cpu = 10.0,
     memory_mb: _Memory = 512,
     box: _Box = "auto",
@@ -92,8 +121,8 @@ def judge(
 ) -> None:
     """Judge a program by one stdin and its expected stdout."""
     tests = cases.StdioTests.of((_read(stdin), _read(expected)))
-    program, limits = Program.python(_read(source)), _limits(cpu_s, memory_mb)
-    with _pool(box) as pool:
+    program, limits = _program(source, language), _limits(cpu_s, memory_mb)
+    with _pool(box) as pool, _lacks():
         verdict = pool.judge(program, tests, limits)
     if as_json:
         typer.echo(json.dumps(verdict.to_json()))
@@ -103,6 +132,26 @@ def judge(
         if failure:
             typer.echo(f"{failure.reason}; expected {failure.expected}, got {failure.got}")
     raise typer.Exit(0 if verdict.ok else 1)
+
+
+@app.command("languages")
+def languages_(as_json: _Json = False) -> None:
+    """Say which languages this machine has, and what to install for the others."""
+    found = languages.found()
+    if as_json:
+        rows = [
+            {"language": x.language, "there": x.there, "version": x.version, "install": x.install}
+            for x in found
+        ]
+        typer.echo(json.dumps(rows))
+        return
+    for one in found:
+        title = languages.LANGUAGES[one.language].title
+        typer.echo(
+            f"{one.language:<11} {title:<11} "
+            + (one.version if one.there else f"not here; to install: {one.install}")
+        )
+    typer.echo(f"{sum(one.there for one in found)} of {len(found)} languages", err=True)
 
 
 @app.command()
