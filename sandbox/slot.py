@@ -24,7 +24,7 @@ from typing import Any
 
 from sandbox import cgroup, toolchain
 from sandbox.errors import SandboxBroken, SandboxUnavailable
-from sandbox.inside import kernel, runs, settings, workplace
+from sandbox.inside import kernel, native, settings, workplace
 from sandbox.inside.settings import REPLY, REQUEST, STAGE_DONE, Settings
 from sandbox.outcome import Kind, Outcome
 from sandbox.program import Limits, Program
@@ -104,6 +104,11 @@ class Slot:
         return bool(self._group and self._group.cpu_file)
 
     @property
+    def cpu_file(self) -> str:
+        """The file in which a cgroup counts CPU time of runs, or ""."""
+        return self._group.cpu_file if self._group else ""
+
+    @property
     def pid(self) -> int:
         """The pid of the slot's guard process."""
         return self._guard.pid if self._guard else 0
@@ -118,20 +123,24 @@ class Slot:
         chain = self._chain
         home = settings.WORK if self.kind == "namespace" else self._work
         errors = os.memfd_create("errors", os.MFD_CLOEXEC)
+        library = native.memory_file()
+        preload = {"LD_PRELOAD": f"/proc/self/fd/{library}"} if library >= 0 else {}
         self._guard = subprocess.Popen(
             [
                 chain.interpreter, "-S", "-s", "-P", "-X", "utf8", "-c", _BOOTSTRAP,
                 str(Path(__file__).parent), str(theirs.fileno()),
             ],
-            pass_fds=(theirs.fileno(),),
+            pass_fds=(theirs.fileno(), library) if preload else (theirs.fileno(),),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=errors,
-            env={**chain.environment, "HOME": home, "TMPDIR": home, "LD_BIND_NOW": "1"},
+            env={**chain.environment, "HOME": home, "TMPDIR": home, "LD_BIND_NOW": "1", **preload},
             cwd="/",
             start_new_session=True,
         )  # fmt: skip
         theirs.close()
+        if preload:
+            os.close(library)
         self._control = ours
         ours.settimeout(_START_S)
         try:
@@ -171,7 +180,6 @@ class Slot:
             counts_memory=self._group is not None,
             work=self._work,
             engine=self.engine,
-            native=not os.environ.get(runs.OFF),
         )
 
     def _uid(self) -> int | None:
@@ -278,6 +286,37 @@ class Slot:
                 socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", whole, 0)
             )
             self._timeout_s = seconds
+
+    def output_sizes(self) -> tuple[int, int]:
+        """Return how many bytes the run under way has written to stdout and stderr."""
+        streams = self._fds[settings.STDOUT_FD : settings.STDERR_FD + 1]
+        out, err = (os.fstat(fd).st_size for fd in streams)
+        return out, err
+
+    def take_output(self, limit: int) -> tuple[tuple[str, bool], tuple[str, bool]]:
+        """Return what the run under way has written since last asked, each cut to `limit` bytes.
+
+        What it writes in this very moment may be lost.
+        """
+        taken = []
+        for fd in self._fds[settings.STDOUT_FD : settings.STDERR_FD + 1]:
+            taken.append(_text(fd, limit))
+            os.ftruncate(fd, 0)
+            os.lseek(fd, 0, os.SEEK_SET)  # the run's own position too: it is the same file
+        return taken[0], taken[1]
+
+    def work_folder(self, timeout_s: float = 1.0) -> int:
+        """Return a descriptor of the work folder of a run begun with `collect`; the caller's own.
+
+        Raises SandboxBroken where the run did not hand it over. `finish` then finds no files.
+        """
+        if self._collector is not None:
+            self._collector.settimeout(timeout_s)
+            with contextlib.suppress(TimeoutError):
+                _, fds, _, _ = socket.recv_fds(self._collector, 1, 1)
+                if fds:
+                    return fds[0]
+        raise SandboxBroken("the run did not hand over its work folder")
 
     def finish(self, collect: Iterable[str] = (), *, answers: int = 1, room: int = 1 << 20) -> Ran:
         """Wait for the run's end. Raises SandboxBroken when the zygote died or the box failed.

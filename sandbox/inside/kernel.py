@@ -199,14 +199,14 @@ class Pauser:
 
     def __init__(self) -> None:
         self._stack = ctypes.create_string_buffer(_STACK_BYTES)
-        self.top = (ctypes.addressof(self._stack) + _STACK_BYTES) & ~0xF
+        self._top = (ctypes.addressof(self._stack) + _STACK_BYTES) & ~0xF
 
     def start(self) -> int:
         """Return the pid of a new sleeper, which ends without a signal (wait with __WALL).
 
         Only one may be alive: they share a stack.
         """
-        pid: int = _libc.clone(_PAUSE, self.top, CLONE_VM, None)
+        pid: int = _libc.clone(_PAUSE, self._top, CLONE_VM, None)
         if pid < 0:
             _raise("clone")
         return pid

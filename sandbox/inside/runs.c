@@ -3,9 +3,9 @@
  * by the kernel, because the child still shares it; that, and the child's own faults over the lines
  * that put the layers on, were a fifth of what an empty run costs.
  *
- * A plain shared library: no Python header, no Python call. It is compiled when the project is
- * installed, and where there is no compiler zygote.py goes its own way, line for line the same.
- * runs.py declares the structures below a second time; VERSION tells a stale build from a new one.
+ * Part of a plain shared library: no Python header, no Python call. It is compiled when the project
+ * is installed, and where there is no compiler zygote.py goes its own way, line for line the same.
+ * runs.py declares the structures below a second time.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -25,7 +25,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#define VERSION 1
 #define LINK_FD 5
 #define MOST_FDS 8
 #define DESCRIPTORS 256
@@ -53,7 +52,6 @@ struct plan {
     int32_t control, join, uid, pids, mounts, cores;
     int32_t limits_data; /* no cgroup counts memory */
     const char *work;
-    void *stack_top;     /* of the sleeper */
     void *filter;        /* struct sock_fprog: the rest of the filter */
     volatile uint8_t *page; /* shared with the child: stage, and errno at 4 */
 };
@@ -63,12 +61,17 @@ struct run {
     struct request request;
     int32_t child, sleeper;
     double began_s;
-    const char *failed; /* what failed, where serve() returns FAILED */
+    const char *failed; /* what failed, where seedcoder_serve returns FAILED */
 };
 
 enum { CHILD, WATCH, CLOSED, FAILED };
 
-int version(void) { return VERSION; }
+/* Not on Python's heap: what is written while a child lives must lie on pages of its own, or the
+ * kernel takes the huge page apart that holds it (memory.c). */
+static struct run now;
+static char stack[1 << 14] __attribute__((aligned(4096)));
+
+struct run *seedcoder_run(void) { return &now; }
 
 static double now_s(void) {
     struct timespec at;
@@ -258,7 +261,8 @@ static int sleep_on(void *nothing) {
  * lasted until the watchdog must look at it (the caller ends and answers it); CLOSED when the
  * supervisor has hung up; FAILED with errno set.
  */
-int serve(const struct plan *plan, struct run *run, int changes_user) {
+int seedcoder_serve(const struct plan *plan, int changes_user) {
+    struct run *run = &now;
     for (;;) {
         int got = receive(plan, run);
         if (got != CHILD)
@@ -268,7 +272,7 @@ int serve(const struct plan *plan, struct run *run, int changes_user) {
         run->failed = enter(plan, run);
         if (run->failed)
             return FAILED;
-        run->sleeper = clone(sleep_on, plan->stack_top, CLONE_VM, NULL);
+        run->sleeper = clone(sleep_on, stack + sizeof stack, CLONE_VM, NULL);
         if (run->sleeper < 0) {
             run->failed = "start the sleeper";
             return FAILED;

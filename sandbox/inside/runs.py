@@ -1,17 +1,12 @@
-"""The zygote's loop in C, where it was compiled: the structures of runs.c, and how it is loaded."""
+"""The zygote's loop in C, where it was compiled: the structures of runs.c a second time."""
 
 from __future__ import annotations
 
 import ctypes
-import os
-from collections.abc import Callable
-from importlib.machinery import EXTENSION_SUFFIXES
 
 from sandbox.inside.settings import REQUEST
 
-VERSION = 1  # raised with every change of runs.c; an older build is not used
 CHILD, WATCH, CLOSED, FAILED = range(4)
-OFF = "SEEDCODER_PYTHON_ZYGOTE"  # set, it keeps to the loop in Python
 
 
 class Plan(ctypes.Structure):
@@ -26,7 +21,6 @@ class Plan(ctypes.Structure):
         ("cores", ctypes.c_int32),
         ("limits_data", ctypes.c_int32),
         ("work", ctypes.c_char_p),
-        ("stack_top", ctypes.c_void_p),
         ("filter", ctypes.c_void_p),
         ("page", ctypes.c_void_p),
     )
@@ -42,20 +36,3 @@ class Run(ctypes.Structure):
         ("began_s", ctypes.c_double),
         ("failed", ctypes.c_char_p),
     )
-
-
-def load() -> Callable[..., int] | None:
-    """Return the loop, or None where it was not compiled, or not from these sources."""
-    folder = os.path.dirname(__file__)
-    for suffix in EXTENSION_SUFFIXES:
-        path = f"{folder}/_runs{suffix}"
-        if os.path.exists(path):
-            try:
-                # Not CDLL: that would let go of the interpreter's lock around the fork.
-                library = ctypes.PyDLL(path, use_errno=True)
-                if library.version() == VERSION:
-                    serve: Callable[..., int] = library.serve
-                    return serve
-            except (OSError, AttributeError):
-                continue
-    return None

@@ -40,7 +40,6 @@ class Settings(NamedTuple):  # not a dataclass: that module would be carried int
     kind: "namespace", "restricted" or "unsafe".
     engine: what its runs are: "python" (forked from the zygote), "command" (started by exec) or
         "session" (cells, one after the other).
-    native: use the loop in C, where it was compiled.
     supervisor_pid: the process whose death ends everything.
     uid: the user that programs become (root only), or None to stay who we are.
     trees: host folders seen read-only at the same paths; hidden: folders beneath them shown empty.
@@ -68,7 +67,6 @@ class Settings(NamedTuple):  # not a dataclass: that module would be carried int
     counts_memory: bool = False
     work: str = ""
     engine: str = "python"
-    native: bool = True
 
     def to_bytes(self) -> bytes:
         """Return the message that starts a zygote."""

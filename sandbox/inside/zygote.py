@@ -31,6 +31,7 @@ from sandbox.inside import (
     hooks,
     kernel,
     mounts,
+    native,
     restrict,
     runs,
     settings,
@@ -68,7 +69,6 @@ class Zygote:
         self.engine = _engine(told.engine)
         self.uid = uid
         self.namespace = told.kind == "namespace"
-        self.loop = runs.load() if self.namespace and told.native else None
         self.unsafe = told.kind == "unsafe"
         self.pauser = kernel.Pauser()
         self.rest: kernel.Filter
@@ -111,13 +111,15 @@ class Zygote:
         self._give_up()
         gc.collect()
         gc.freeze()
+        native.settle()
 
     def _load(self) -> None:
         sys.path[:] = [settings.WORK if self.namespace else self.told.work, *self.told.sys_path]
         sys.path_importer_cache.clear()  # what was not there under the host's root is now
         sys.dont_write_bytecode = True
         # Bound symbols save faults in children; what programs start themselves may bind lazily.
-        os.environ.pop("LD_BIND_NOW", None)
+        for ours in ("LD_BIND_NOW", "LD_PRELOAD"):
+            os.environ.pop(ours, None)
         # Not set before: our own modules would be compiled at every start, and leave a larger heap.
         os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
         site.setquit()
@@ -167,8 +169,8 @@ class Zygote:
     def serve(self) -> None:
         """Answer requests until the supervisor closes the socket."""
         os.closerange(0, settings.MOST_FDS)
-        if self.loop is not None:
-            self._serve_natively(self.loop)
+        if native.library is not None and self.namespace:
+            self._serve_natively(native.library)
             return
         while True:
             raw, riding, _, _ = self.control.recvmsg(REQUEST.size, _RIDING_BYTES)
@@ -180,20 +182,19 @@ class Zygote:
             self._run(REQUEST.unpack(raw))
             os.closerange(0, settings.MOST_FDS)
 
-    def _serve_natively(self, loop: Callable[..., int]) -> None:
+    def _serve_natively(self, library: ctypes.PyDLL) -> None:
         """Let the loop in C answer, and do here what it leaves to us."""
         told = self.told
         at = ctypes.addressof(ctypes.c_char.from_buffer(self.page))
         plan = runs.Plan(
             control=self.control.fileno(), join=self.join, uid=self.uid, pids=self.runs.pids,
             mounts=self.runs.mounts, cores=self.cores, limits_data=not told.counts_memory,
-            work=settings.WORK.encode(), stack_top=self.pauser.top, filter=self.rest.address,
-            page=at,
+            work=settings.WORK.encode(), filter=self.rest.address, page=at,
         )  # fmt: skip
-        run = runs.Run()
-        loop = functools.partial(
-            loop, ctypes.byref(plan), ctypes.byref(run), ctypes.c_int(told.uid is not None)
-        )
+        library.seedcoder_run.restype = ctypes.POINTER(runs.Run)
+        run = library.seedcoder_run().contents
+        changes_user = ctypes.c_int(told.uid is not None)
+        loop = functools.partial(library.seedcoder_serve, ctypes.byref(plan), changes_user)
         while (said := loop()) != runs.CLOSED:
             if said == runs.CHILD:
                 mode, *_, size = REQUEST.unpack(run.request)
@@ -205,6 +206,7 @@ class Zygote:
             )
             self._answer(run.began_s, reason, status, cpu_us, largest_kb, sum_kb)
             os.closerange(0, settings.MOST_FDS)
+            native.collapse()
 
     def _run(self, request: tuple[int, ...]) -> None:
         self.page[:8] = _NO_STAGE
