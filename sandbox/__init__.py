@@ -7,6 +7,7 @@ from sandbox.errors import SandboxBroken, SandboxError, SandboxUnavailable, Test
 from sandbox.outcome import Kind, Outcome
 from sandbox.pool import Job, Pool
 from sandbox.program import Limits, Program
+from sandbox.project import ProjectResult, ProjectTests, Snapshot
 from sandbox.verdict import Failure, Reward, Verdict
 
 __all__ = [
@@ -21,10 +22,13 @@ __all__ = [
     "Outcome",
     "Pool",
     "Program",
+    "ProjectResult",
+    "ProjectTests",
     "Reward",
     "SandboxBroken",
     "SandboxError",
     "SandboxUnavailable",
+    "Snapshot",
     "StdioCase",
     "StdioTests",
     "Tests",

@@ -6,11 +6,13 @@ machines that refuse namespaces; `unsafe` is a bare process for tests of the har
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal, Protocol, cast
 
 from sandbox import toolchain
 from sandbox.cases import Tests
 from sandbox.errors import SandboxUnavailable
+from sandbox.inside.settings import SHELF
 from sandbox.judge import judge
 from sandbox.outcome import Outcome
 from sandbox.program import Limits, Program
@@ -60,6 +62,7 @@ class LocalBox:
         self._name = name
         self._packages = packages
         self._slots: dict[tuple[Role, Engine], Slot] = {}
+        self._project: tuple[str, Slot] | None = None  # the last environment's, and no other
         self.slot("candidate")
 
     @property
@@ -75,7 +78,7 @@ class LocalBox:
     @property
     def slots(self) -> tuple[Slot, ...]:
         """The zygotes that were started."""
-        return tuple(self._slots.values())
+        return (*self._slots.values(), *((self._project[1],) if self._project else ()))
 
     def slot(self, role: Role, engine: Engine = "python") -> Slot:
         """Return the zygote for `role` and `engine`, started if need be."""
@@ -85,6 +88,16 @@ class LocalBox:
             found = Slot(self._name, self._packages, wanted, engine)
             self._slots[role, engine] = found
         return found
+
+    def project_slot(self, folder: str) -> tuple[Slot, str]:
+        """Return a zygote that shows a folder of packages, and where it shows it; "" for none."""
+        if self._project is None or self._project[0] != folder:
+            if self._project is not None:
+                self._project[1].close()
+                self._project = None
+            self._project = folder, Slot(self._name, (folder,) if folder else (), ())
+        shelf = f"{SHELF}/{Path(folder).name}" if self._name == "namespace" else folder
+        return self._project[1], shelf if folder else ""
 
     def run(self, program: Program, limits: Limits, collect: tuple[str, ...] = ()) -> Outcome:
         """Run a program as a script."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from sandbox.compare import EXACT, TOKENS, Comparer
+from sandbox.project.tests import ProjectTests
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,4 +110,4 @@ class AssertTests:
             raise ValueError(f"mode must be auto, proxy or shared, got {self.mode!r}")
 
 
-Tests = StdioTests | CallTests | AssertTests
+Tests = StdioTests | CallTests | AssertTests | ProjectTests

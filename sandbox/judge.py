@@ -17,6 +17,7 @@ from sandbox.inside import settings, wire
 from sandbox.inside.assertions import short
 from sandbox.outcome import Kind, Outcome
 from sandbox.program import Limits, Program
+from sandbox.project import ProjectTests, environment, judge_project
 from sandbox.ready import Slots, ready
 from sandbox.slot import Slot
 from sandbox.verdict import Failure, Verdict
@@ -30,6 +31,9 @@ def judge(program: Program, tests: Tests, limits: Limits, slots: Slots) -> Verdi
 
     Raises SandboxBroken when a box failed, TestsBroken when the tests themselves cannot run.
     """
+    if isinstance(tests, ProjectTests):
+        slot, packages = slots.project_slot(environment(tests.packages_dir))
+        return judge_project(program, tests, limits, slot, packages)
     if not program.source.strip():
         return Verdict(
             kind=Kind.NO_CODE,

@@ -37,6 +37,10 @@ class Slots(Protocol):
         """Return the zygote for `role` and `engine`."""
         ...
 
+    def project_slot(self, folder: str) -> tuple[Slot, str]:
+        """Return a zygote that shows a folder of packages, and where it shows it; "" for none."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ready:

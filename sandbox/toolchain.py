@@ -48,6 +48,7 @@ def find(packages: tuple[str, ...], shelf: str = "", engine: str = "python") -> 
     For the engine "command", those of all other languages on this machine, and no packages.
     shelf: the folder of the box where packages will lie; without one, where they are installed (a
     virtual environment below /tmp could not be shown in place: programs have that to themselves).
+    packages: names, or absolute paths of folders that are shown as they are and put on no path.
     A package that is not installed is left out: programs that import it fail as they would on any
     machine without it.
     """
@@ -141,6 +142,9 @@ def _package_folders(packages: tuple[str, ...]) -> tuple[list[str], list[str]]:
     folders: list[str] = []
     paths: list[str] = []
     for name in packages:
+        if name.startswith("/"):
+            folders.append(os.path.realpath(name))
+            continue
         spec = importlib.util.find_spec(name)
         if spec is None or not spec.submodule_search_locations:
             continue

@@ -1,0 +1,164 @@
+"""Apply a unified diff strictly, where a box has neither git nor patch(1).
+
+Every hunk must fit at its line, or at one other place only; all files are read before any is
+written. Takes: changed, new, deleted and renamed text files, in git's form or with --- and +++.
+Refuses: names that leave the tree, links, binary files, submodules.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+
+_HUNK = re.compile(rb"@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@")
+
+
+class PatchError(ValueError):
+    """The patch does not apply; the message says where."""
+
+
+def apply(patch: bytes, root: str) -> None:
+    """Apply `patch` to the files below `root`, all of it or nothing."""
+    written: dict[str, bytes | None] = {}
+    lines = patch.split(b"\n")
+    at, found = 0, False
+    old = new = ""
+    while at < len(lines):
+        line = lines[at]
+        if line.startswith(b"diff --git "):
+            old = new = ""
+        elif line.startswith((b"GIT binary patch", b"Binary files ")):
+            raise PatchError("it changes a binary file")
+        elif re.match(rb"(new|old|deleted) (file )?mode (120|160)", line):
+            raise PatchError("it changes a link or a submodule")
+        elif line.startswith(b"rename from "):
+            old = _inside(line[12:])
+        elif line.startswith(b"rename to "):
+            new, found = _inside(line[10:]), True
+            written[new] = _read(old, root, written)
+            written[old] = None
+        elif line.startswith(b"--- ") and at + 1 < len(lines) and lines[at + 1][:4] == b"+++ ":
+            old, new = _name(line[4:]), _name(lines[at + 1][4:])
+            at, found = at + 2, True
+            at = _file(lines, at, old, new, root, written)
+            continue
+        at += 1
+    if not found:
+        raise PatchError("there is no change in it")
+    for name, content in written.items():
+        path = os.path.join(root, name)
+        if content is None:
+            os.unlink(path)
+            continue
+        mode = os.stat(path).st_mode & 0o777 if os.path.exists(path) else 0o644
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "wb") as file:
+            file.write(content)
+        os.chmod(path, mode)
+
+
+def _name(raw: bytes) -> str:
+    """Return the file of a --- or +++ line, "" for none."""
+    raw = raw.split(b"\t")[0].rstrip(b"\r")
+    if raw == b"/dev/null":
+        return ""
+    _, slash, rest = raw.partition(b"/")
+    if not slash:
+        raise PatchError(f"{raw.decode('utf-8', 'replace')!r} has no folder before it to leave out")
+    return _inside(rest)
+
+
+def _inside(raw: bytes) -> str:
+    name = os.fsdecode(raw.strip())
+    parts = name.split("/")
+    if not name or name.startswith(("/", '"')) or ".." in parts or ".git" in parts or "\0" in name:
+        raise PatchError(f"{name!r} does not stay in the tree")
+    return name
+
+
+def _read(name: str, root: str, written: dict[str, bytes | None]) -> bytes:
+    if name in written:
+        content = written[name]
+    else:
+        path = os.path.join(root, name)
+        if os.path.realpath(path) != os.path.join(os.path.realpath(root), name):
+            raise PatchError(f"{name} is beyond a link")
+        try:
+            with open(path, "rb") as file:
+                content = file.read()
+        except OSError:
+            content = None
+    if content is None:
+        raise PatchError(f"{name} is not there")
+    return content
+
+
+def _file(
+    lines: list[bytes], at: int, old: str, new: str, root: str,
+    written: dict[str, bytes | None],
+) -> int:  # fmt: skip
+    source = old if old not in written or written[old] is not None else new
+    if old:
+        have = _read(source, root, written).split(b"\n")
+    else:
+        if os.path.lexists(os.path.join(root, new)) and written.get(new, b"") is not None:
+            raise PatchError(f"{new} is there already")
+        have = [b""]
+    made: list[bytes] = []
+    done = 0  # lines of `have` that were taken over
+    while at < len(lines):
+        head = _HUNK.match(lines[at])
+        if head is None:
+            break
+        start, count = int(head[1]), int(head[2] or 1)
+        at, before, after, unended = _hunk(lines, at + 1, count, int(head[4] or 1), new or old)
+        if not old:
+            have = list(before)
+            start = 1
+        place = _place(have, before, max(start - 1 if count else start, done), done, new or old)
+        made += have[done:place] + after
+        done = place + len(before)
+        if unended and have[done:] == [b""]:
+            done += 1
+        elif not old and not unended:
+            made.append(b"")
+    made += have[done:]
+    if new:
+        written[new] = b"\n".join(made)
+    elif made not in ([], [b""]):
+        raise PatchError(f"{old} has more lines than are deleted")
+    if old and old != new:
+        written[old] = None
+    return at
+
+
+def _hunk(
+    lines: list[bytes], at: int, old_count: int, new_count: int, name: str
+) -> tuple[int, list[bytes], list[bytes], bool]:
+    before: list[bytes] = []
+    after: list[bytes] = []
+    unended = False
+    while at < len(lines) and (len(before) < old_count or len(after) < new_count):
+        mark, text = lines[at][:1], lines[at][1:]
+        if mark not in (b" ", b"+", b"-", b"", b"\\"):
+            break
+        if mark in (b" ", b"-", b""):
+            before.append(text)
+        if mark in (b" ", b"+", b""):
+            after.append(text)
+        at += 1
+    while at < len(lines) and lines[at].startswith(b"\\"):
+        unended, at = True, at + 1
+    if (len(before), len(after)) != (old_count, new_count):
+        raise PatchError(f"a hunk of {name} has another number of lines than it says")
+    return at, before, after, unended
+
+
+def _place(have: list[bytes], before: list[bytes], wanted: int, least: int, name: str) -> int:
+    size = len(before)
+    if have[wanted : wanted + size] == before:
+        return wanted
+    places = [at for at in range(least, len(have) - size + 1) if have[at : at + size] == before]
+    if len(places) != 1:
+        raise PatchError(f"a hunk of {name} fits nowhere, or at more places than one")
+    return places[0]
