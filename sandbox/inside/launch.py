@@ -16,10 +16,9 @@ from sandbox.inside.settings import ANSWERS_FD, LINK_FD
 
 # What a compiler left, in one file: a line with two sizes, a name and its bytes, again and again.
 PACKED = ".packed"
-# The first letter of a line among the answers: exec failed, and with which errno.
+# A line among the answers: the command itself could not be started.
 UNSTARTED = "E"
-
-_IGNORED = (_signal.SIGPIPE, _signal.SIGXFSZ)  # by the interpreter, and exec would pass it on
+_OF_ARGUMENTS = (7, 12)  # E2BIG, ENOMEM: of what the program is given, or may use
 
 
 def be(mode: int, job: dict[str, Any]) -> NoReturn:
@@ -31,8 +30,6 @@ def be(mode: int, job: dict[str, Any]) -> NoReturn:
     when the command has ended well.
     """
     os.setsid()  # kill(0, ...) must not reach the zygote, which may be of the same user
-    for number in _IGNORED:
-        _signal.signal(number, _signal.SIG_DFL)
     os.set_inheritable(ANSWERS_FD, False)
     try:
         for files in (job["files"], job["program"]):
@@ -43,10 +40,8 @@ def be(mode: int, job: dict[str, Any]) -> NoReturn:
         if job["packs"]:
             _pack_after(job)
         _execute(job)
-    except (OSError, ValueError, MemoryError) as error:
-        number = getattr(error, "errno", None) or 0
+    except (OSError, ValueError, MemoryError) as error:  # a full work folder, say
         os.write(2, f"{error}\n".encode("utf-8", "backslashreplace"))
-        os.write(ANSWERS_FD, f"{UNSTARTED}{number}\n".encode())
     os._exit(127)
 
 
@@ -54,10 +49,15 @@ def _execute(job: dict[str, Any]) -> NoReturn:
     home = os.environ["HOME"]
     environment = {"HOME": home, "TMPDIR": home, **job["environment"]}
     command = (*job["command"], *job["argv"])
-    if job["by_link"]:
-        os.set_inheritable(LINK_FD, False)
-        os.execve(LINK_FD, command, environment)
-    os.execve(command[0], command, environment)
+    try:
+        if job["by_link"]:
+            os.set_inheritable(LINK_FD, False)
+            os.execve(LINK_FD, command, environment)
+        os.execve(command[0], command, environment)
+    except OSError as error:
+        if error.errno not in _OF_ARGUMENTS:
+            os.write(ANSWERS_FD, f"{UNSTARTED}\n".encode())
+        raise
 
 
 def _write(files: dict[str, bytes]) -> None:
@@ -105,4 +105,6 @@ def _pack(patterns: tuple[str, ...]) -> None:
 
 
 def warm_up(work: str) -> None:
-    """There is nothing to warm: a run does little before exec."""
+    """Give up what the interpreter ignores, before any fork: exec would pass it on."""
+    for number in (_signal.SIGPIPE, _signal.SIGXFSZ):
+        _signal.signal(number, _signal.SIG_DFL)
