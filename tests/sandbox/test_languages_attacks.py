@@ -69,7 +69,7 @@ AS_IT_RUNS = {
     """,
     "bash": 'cat SECRET || { echo "not read"; exit 3; }',
     "php": '<?php echo file_get_contents("SECRET") ?: exit(3);',
-    "sql": ".import SECRET stolen\nSELECT * FROM stolen;",
+    "ruby": 'puts File.read("SECRET")',
     "perl": 'open(my $f, "<", "SECRET") or exit 3; print <$f>;',
 }
 
@@ -131,22 +131,23 @@ def test_a_compiler_reads_nothing_of_the_host(
 
 @both
 @pytest.mark.parametrize(
-    "path", ["/proc/self/environ", "/proc/1/environ", "/etc/shadow", "/proc/self/maps", "/root"]
+    "path",
+    ["/proc/self/environ", "/proc/1/environ", "/etc/shadow", "/proc/self/maps", "/root/.profile"],
 )
 def test_a_compiler_finds_no_secret_in_the_places_of_secrets(
     path: str, kind: BoxName, secret: Path, box_of: Callable[[BoxName], LocalBox]
 ) -> None:
     outcome = _run(box_of(kind), "c", f'#include "{path}"\nint main(void) {{ return 0; }}')
     assert not _told(outcome)
-    assert "root:" not in outcome.stderr
-    assert outcome.kind is Kind.COMPILE_ERROR
+    assert not any(f"root:{sign}" in outcome.stderr for sign in "x*!$")
+    assert "/usr/lib" not in outcome.stderr
 
 
 TEMPLATES = """
-template <int A, int B> struct Grow {
-    static constexpr long value = Grow<A - 1, B>::value + Grow<A - 1, B + A * 7919>::value;
+template <int A, long B> struct Grow {
+    static constexpr long value = Grow<A - 1, 2 * B>::value + Grow<A - 1, 2 * B + 1>::value;
 };
-template <int B> struct Grow<0, B> { static constexpr long value = B; };
+template <long B> struct Grow<0, B> { static constexpr long value = B; };
 int main() { return Grow<40, 1>::value != 0; }
 """
 CONSTEXPR = """
@@ -155,14 +156,19 @@ constexpr unsigned long spin(unsigned long n) {
     for (unsigned long i = 0; i < n; i++) x = x * 31 + i;
     return x;
 }
-template <int N> struct Many { static constexpr unsigned long v = spin(200000 + N) ^ Many<N - 1>::v; };
+template <int N> struct Many {
+    static constexpr unsigned long v = spin(200000 + N) ^ Many<N - 1>::v;
+};
 template <> struct Many<0> { static constexpr unsigned long v = 1; };
 int main() { static_assert(Many<800>::v != 0); }
 """
 DOUBLING = "\n".join(
-    ["#define M0 (x+x)", *(f"#define M{n} M{n - 1} M{n - 1} M{n - 1} M{n - 1}" for n in range(1, 20))]
-    + ["int x; int main() { M19; }"]
-)  # fmt: skip
+    [
+        "#define M0 (x+x)",
+        *(f"#define M{n} M{n - 1} M{n - 1} M{n - 1} M{n - 1}" for n in range(1, 20)),
+        "int x; int main() { M19; }",
+    ]
+)
 
 
 @pytest.mark.slow
