@@ -8,6 +8,9 @@ from sandbox.outcome import Kind, Outcome
 from sandbox.pool import Job, Pool
 from sandbox.program import Limits, Program
 from sandbox.project import ProjectResult, ProjectTests, Snapshot
+from sandbox.session import Session
+from sandbox.session_result import CellError, CellResult, SessionOver
+from sandbox.sessions import Sessions, SessionsFull, UnknownSession, run_cells
 from sandbox.verdict import Failure, Reward, Verdict
 
 __all__ = [
@@ -15,6 +18,8 @@ __all__ = [
     "Box",
     "Call",
     "CallTests",
+    "CellError",
+    "CellResult",
     "Failure",
     "Job",
     "Kind",
@@ -28,13 +33,19 @@ __all__ = [
     "SandboxBroken",
     "SandboxError",
     "SandboxUnavailable",
+    "Session",
+    "SessionOver",
+    "Sessions",
+    "SessionsFull",
     "Snapshot",
     "StdioCase",
     "StdioTests",
     "Tests",
     "TestsBroken",
+    "UnknownSession",
     "Verdict",
     "judge",
     "open_box",
     "run",
+    "run_cells",
 ]
