@@ -32,6 +32,7 @@ def apply(patch: str, tree: Tree, env: dict[str, str]) -> str:
     tries = [raw]
     if b"\r\n" in raw:  # made on another system, for files that have no such line ends
         tries.append(raw.replace(b"\r\n", b"\n"))
+    project_patch.check(tries[-1])
     ways = (
         ("git", [["git", "apply", "--whitespace=nowarn", "-"]]),
         ("patch", [[*_PATCH, "--dry-run"], _PATCH]),

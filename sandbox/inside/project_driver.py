@@ -174,6 +174,7 @@ def main() -> int:
     libc = ctypes.CDLL(None)
     libc.prctl(_DUMPABLE, 0, 0, 0, 0)
     libc.prctl(_SUBREAPER, 1, 0, 0, 0)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # whoever interrupts us ends us: no error of ours
     stream = os.fdopen(0, "rb", closefd=False)
     job = json.loads(stream.read(int.from_bytes(stream.read(8), "little")))
     here = os.path.abspath(job["scratch"] or os.getcwd())
@@ -191,9 +192,12 @@ def main() -> int:
     begin, end = job["markers"]
     say(begin + "\n")
     try:
-        if job["archive"]:
-            unpack(stream, tree)
-        strip_history(tree)
+        try:
+            if job["archive"]:
+                unpack(stream, tree)
+            strip_history(tree)
+        except OSError as error:  # no room, or a name that this file system does not take
+            raise Stop("unpack", str(error)) from None
         arrange(job, tree, quiet, report)
         kill_descendants()
         if job["git"]:

@@ -7,14 +7,36 @@ Refuses: names that leave the tree, links, binary files, submodules.
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 
+_SCRIPT = re.compile(rb"\d[\d,]*[acd][\d,\s]*|\*{15}.*")
 _HUNK = re.compile(rb"@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@")
 
 
 class PatchError(ValueError):
     """The patch does not apply; the message says where."""
+
+
+def check(patch: bytes) -> None:
+    """Refuse what no tool shall read: names that leave the tree, and diffs of other forms.
+
+    patch(1) runs ed(1) on what looks like a script for it, even where told that it is not one. It
+    may still find one that is indented; that runs in the box, and all it could change of the
+    instance's is put back afterwards. Quoted names are left to the tools, which check them too.
+    """
+    lines = patch.split(b"\n")
+    for line, second, third in itertools.zip_longest(lines, lines[1:], lines[2:], fillvalue=b""):
+        if _SCRIPT.fullmatch(line):
+            said = line[:80].decode("utf-8", "replace")
+            raise PatchError(f"it is no unified diff: {said!r}")
+        if line.startswith(b"--- ") and second.startswith(b"+++ ") and third.startswith(b"@@ "):
+            for head in (line, second):
+                if not head.startswith(b'"', 4):
+                    _name(head[4:])
+        elif line.startswith((b"rename to ", b"copy to ")) and b'"' not in line:
+            _inside(line.partition(b" to ")[2])
 
 
 def apply(patch: bytes, root: str) -> None:

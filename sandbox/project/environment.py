@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from sandbox.errors import TestsBroken
@@ -23,4 +24,9 @@ def environment(packages_dir: str) -> str:
         folder = found[0]
     if not folder.is_dir():
         raise TestsBroken(f"packages_dir: {folder} is no folder")
+    if os.geteuid() == 0 and folder.stat().st_mode & 0o005 != 0o005:
+        raise TestsBroken(
+            f"packages_dir: {folder} is closed to other users, and runs are another user's: "
+            f"chmod -R go+rX {folder}"
+        )
     return str(folder)

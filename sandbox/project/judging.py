@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from sandbox import reasons
-from sandbox.errors import SandboxBroken, TestsBroken
+from sandbox.errors import SandboxBroken, SandboxUnavailable, TestsBroken
 from sandbox.inside import settings
 from sandbox.outcome import Kind, Outcome
 from sandbox.program import Limits, Program
@@ -45,6 +45,11 @@ def judge_project(
 
     Raises TestsBroken when snapshot, test patch or environment do not do.
     """
+    if slot.kind == "restricted":
+        raise SandboxUnavailable(
+            "projects are judged in the namespace box or in docker: in the restricted box what a "
+            "run leaves behind could outlive the tests and change their results"
+        )
     if tests.snapshot.kind == "image":
         raise TestsBroken("the snapshot lies in an image: judge it in the docker box of that image")
     return judge_by(
@@ -82,6 +87,8 @@ def _verdict(tests: ProjectTests, made: ProjectPlan, outcome: Outcome) -> Verdic
     outcome = dataclasses.replace(outcome, stdout=words, stderr="")
     if outcome.kind in _GIVEN_UP:
         return _ended(tests, outcome.kind, "run", reasons.why(outcome), (outcome,))
+    if report is None and outcome.exit_code:  # the driver takes no candidate's failure for its own
+        raise SandboxBroken(f"the driver of a project failed: {_line(words)[-400:]}")
     if report is None:
         why = "the run was ended from within before it could be reported"
         return _ended(tests, Kind.CRASHED, "run", why, (outcome,))
@@ -167,10 +174,12 @@ def _compared(
         if told.broken and not told.by_id:
             raise TestsBroken(f"pytest cannot be started in the environment: {told.broken}")
         doubt = _doubt(told, xml, report, made) or doubt
-        statuses = {one: told.by_id.get(one, "missing") for one in tests.ids}
+        for one in tests.ids:
+            told_of = one if one in told.by_id else _without_reason(one)
+            statuses[one] = told.by_id.get(told_of, "missing")
     else:
         for one in tests.ids:
-            key = by_key.get(junit.key_of(one)) or by_key.get(Key(*_halves(one)))
+            key = _key(by_key, one)
             statuses[one] = xml.statuses[key] if key else "missing"
     planted = {junit.key_of(one) for one in made.canaries}
     open_ = Junit(
@@ -187,7 +196,7 @@ def _compared(
         open=result.OPEN if told else result.OPEN_COMMAND,
         log=outcome.stdout,
     )
-    ended = report["signal"] or (told is not None and told.end is None)
+    ended = report["signal"] or (told is not None and told.end is None and not told.doubt)
     words = {one: _words(xml, by_key, one) for one in tests.ids}
     if told is not None and told.uncollected:
         words = {one: words[one] or told.uncollected[0] for one in tests.ids}
@@ -262,13 +271,23 @@ def _doubt(told: _Told, xml: Junit, report: Mapping[str, Any], made: ProjectPlan
 
 
 def _words(xml: Junit, by_key: Mapping[Key, Key], one: str) -> str:
-    key = by_key.get(junit.key_of(one))
+    key = _key(by_key, one)
     return xml.words.get(key, "") if key else ""
 
 
-def _halves(one: str) -> tuple[str, str]:
-    head, _, tail = one.rpartition("::")
-    return head, tail
+def _key(by_key: Mapping[Key, Key], one: str) -> Key | None:
+    """Return how the XML names the test of an id: as pytest does, or with class and name in it."""
+    for spelt in dict.fromkeys((one, _without_reason(one))):
+        classname, _, name = spelt.rpartition("::")
+        found = by_key.get(junit.key_of(spelt)) or by_key.get(Key(classname, name))
+        if found is not None:
+            return found
+    return None
+
+
+def _without_reason(one: str) -> str:
+    """Return an id as it stands before the reason that a parser of logs took for a part of it."""
+    return one.partition(" - ")[0]
 
 
 def _xml(report: Mapping[str, Any]) -> bytes | None:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import hypothesis
 import pytest
@@ -80,3 +81,19 @@ def pool() -> Iterator[Pool]:
 def limits() -> Limits:
     """Small limits, for programs that end at once."""
     return Limits(cpu_s=2, wall_s=10, memory_mb=256)
+
+
+@pytest.fixture(scope="session")
+def project_kit() -> ModuleType:
+    """The module project_kit.py: a tiny project and patches to it."""
+    return _beside("project_kit")
+
+
+@pytest.fixture(scope="session")
+def kit(
+    project_kit: ModuleType,
+    box_of: Callable[[BoxName], LocalBox],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Any:
+    """A judge of patches to the tiny project, in the namespace box."""
+    return project_kit.Kit(box_of("namespace"), tmp_path_factory.mktemp("project"))
