@@ -84,6 +84,16 @@ class Pool:
         for thread in self._threads:
             thread.start()
 
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """The packages that programs may import."""
+        return self._packages
+
+    @property
+    def confirms_timeouts(self) -> bool:
+        """Whether a TIMEOUT was found twice, the second time with nothing else running here."""
+        return self._confirm
+
     def _work(self, box: Box | None) -> None:
         try:
             while (item := self._queue.get()) is not None:
