@@ -119,13 +119,13 @@ def _file(
     lines: list[bytes], at: int, old: str, new: str, root: str,
     written: dict[str, bytes | None],
 ) -> int:  # fmt: skip
-    source = old if old not in written or written[old] is not None else new
+    have: list[bytes] = []
     if old:
-        have = _read(source, root, written).split(b"\n")
-    else:
-        if os.path.lexists(os.path.join(root, new)) and written.get(new, b"") is not None:
-            raise PatchError(f"{new} is there already")
-        have = [b""]
+        # After a rename the content is under its new name.
+        gone = old in written and written[old] is None
+        have = _lines(_read(new if gone else old, root, written))
+    elif written.get(new, b"") is not None and os.path.lexists(os.path.join(root, new)):
+        raise PatchError(f"{new} is there already")
     made: list[bytes] = []
     done = 0  # lines of `have` that were taken over
     while at < len(lines):
@@ -133,47 +133,50 @@ def _file(
         if head is None:
             break
         start, count = int(head[1]), int(head[2] or 1)
-        at, before, after, unended = _hunk(lines, at + 1, count, int(head[4] or 1), new or old)
-        if not old:
-            have = list(before)
-            start = 1
+        at, before, after = _hunk(lines, at + 1, count, int(head[4] or 1), new or old)
         place = _place(have, before, max(start - 1 if count else start, done), done, new or old)
         made += have[done:place] + after
         done = place + len(before)
-        if unended and have[done:] == [b""]:
-            done += 1
-        elif not old and not unended:
-            made.append(b"")
     made += have[done:]
     if new:
-        written[new] = b"\n".join(made)
-    elif made not in ([], [b""]):
+        written[new] = b"".join(made)
+    elif made:
         raise PatchError(f"{old} has more lines than are deleted")
     if old and old != new:
         written[old] = None
     return at
 
 
+def _lines(content: bytes) -> list[bytes]:
+    """Return the lines, each with its end; the last may have none."""
+    found = [line + b"\n" for line in content.split(b"\n")]
+    found[-1] = found[-1][:-1]
+    return found if found[-1] else found[:-1]
+
+
 def _hunk(
     lines: list[bytes], at: int, old_count: int, new_count: int, name: str
-) -> tuple[int, list[bytes], list[bytes], bool]:
+) -> tuple[int, list[bytes], list[bytes]]:
     before: list[bytes] = []
     after: list[bytes] = []
-    unended = False
-    while at < len(lines) and (len(before) < old_count or len(after) < new_count):
-        mark, text = lines[at][:1], lines[at][1:]
-        if mark not in (b" ", b"+", b"-", b"", b"\\"):
+    last = b""
+    while at < len(lines):
+        mark, text = lines[at][:1], lines[at][1:] + b"\n"
+        full = len(before) >= old_count and len(after) >= new_count
+        if mark == b"\\":  # the line before it has no end
+            for side in (before, after):
+                if side and last in ((b" ", b"", b"-") if side is before else (b" ", b"", b"+")):
+                    side[-1] = side[-1][:-1]
+        elif full or mark not in (b" ", b"+", b"-", b""):
             break
         if mark in (b" ", b"-", b""):
             before.append(text)
         if mark in (b" ", b"+", b""):
             after.append(text)
-        at += 1
-    while at < len(lines) and lines[at].startswith(b"\\"):
-        unended, at = True, at + 1
+        last, at = mark, at + 1
     if (len(before), len(after)) != (old_count, new_count):
         raise PatchError(f"a hunk of {name} has another number of lines than it says")
-    return at, before, after, unended
+    return at, before, after
 
 
 def _place(have: list[bytes], before: list[bytes], wanted: int, least: int, name: str) -> int:

@@ -22,6 +22,7 @@ from sandbox import (
 )
 from sandbox.box import LocalBox
 from sandbox.project import judge_by
+from sandbox.project.judging import carry_out
 from sandbox.project.plan import rules
 
 
@@ -341,3 +342,35 @@ def test_what_is_protected_follows_from_where_the_tests_are() -> None:
     found = rules(tests)
     assert found["folders"] == ["pkg/tests", "testing"]
     assert "pkg/test_b.py" in found["files"]
+
+
+def test_a_patch_whose_context_is_a_little_off_is_applied_by_the_lenient_tool(
+    kit: Any, project_kit: ModuleType
+) -> None:
+    off = project_kit.GOLD.replace(" def add(a, b):", " def add(a, c):")
+    verdict = kit.judge(off)
+    assert verdict.ok
+    assert ProjectResult.of(verdict).applied == "patch"
+    assert ProjectResult.of(kit.judge(project_kit.GOLD)).applied == "git"
+
+
+def test_where_there_is_neither_git_nor_patch_the_strict_applier_serves(
+    kit: Any, project_kit: ModuleType
+) -> None:
+    slot, packages = kit.box.project_slot(str(kit.packages))
+
+    def judge(source: str) -> Verdict:
+        return judge_by(
+            Program(language="diff", source=source),
+            kit.tests(),
+            project_kit.LIMITS,
+            lambda made, limits: carry_out(made, limits, slot),
+            packages=(packages,),
+            path="/nowhere",
+        )
+
+    gold = judge(project_kit.GOLD)
+    assert gold.ok
+    assert ProjectResult.of(gold).applied == "strict"
+    off = judge(project_kit.GOLD.replace(" def add(a, b):", " def add(a, c):"))
+    assert (off.kind, off.passed) == (Kind.WRONG, 0)
