@@ -81,6 +81,7 @@ class Slot:
         self._control: socket.socket | None = None
         self._group: cgroup.Group | None = None
         self._work = ""
+        self._errors = -1
         self._fds: list[int] = []
         self._limits = Limits()
         self._timeout_s = 0.0
@@ -116,13 +117,31 @@ class Slot:
     def _start(self) -> None:
         if not kernel.machine_is_known() and self.kind != "unsafe":
             raise SandboxUnavailable("the system call tables know x86_64 and aarch64 only")
+        told, ours = self._launch()
+        self._control = ours
+        ours.settimeout(_START_S)
+        try:
+            ours.send(told.to_bytes())
+            answer = ours.recv(4096)
+        except OSError as error:
+            answer = str(error).encode()
+        last_words = self._last_words(failed=answer != settings.READY)
+        if answer != settings.READY:
+            self._stop()
+            why = last_words or answer.decode(errors="replace") or "its process ended at once"
+            raise SandboxUnavailable(f"the {self.kind} box does not start: {why}")
+        ours.settimeout(None)
+        self._timeout_s = 0.0
+
+    def _launch(self) -> tuple[Settings, socket.socket]:
+        """Start the process that becomes the zygote; return what to tell it, and our end to it."""
         if self.kind != "unsafe":
             self._group = cgroup.open_group(self._number)
         told = self._settings()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         chain = self._chain
         home = settings.WORK if self.kind == "namespace" else self._work
-        errors = os.memfd_create("errors", os.MFD_CLOEXEC)
+        self._errors = os.memfd_create("errors", os.MFD_CLOEXEC)
         library = native.memory_file()
         preload = {"LD_PRELOAD": f"/proc/self/fd/{library}"} if library >= 0 else {}
         self._guard = subprocess.Popen(
@@ -133,7 +152,7 @@ class Slot:
             pass_fds=(theirs.fileno(), library) if preload else (theirs.fileno(),),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
-            stderr=errors,
+            stderr=self._errors,
             env={**chain.environment, "HOME": home, "TMPDIR": home, "LD_BIND_NOW": "1", **preload},
             cwd="/",
             start_new_session=True,
@@ -141,21 +160,13 @@ class Slot:
         theirs.close()
         if preload:
             os.close(library)
-        self._control = ours
-        ours.settimeout(_START_S)
-        try:
-            ours.send(told.to_bytes())
-            answer = ours.recv(4096)
-        except OSError as error:
-            answer = str(error).encode()
-        last_words = _text(errors, _MIB)[0].strip().rpartition("\n")[2]
-        os.close(errors)
-        if answer != settings.READY:
-            self._stop()
-            why = last_words or answer.decode(errors="replace") or "its process ended at once"
-            raise SandboxUnavailable(f"the {self.kind} box does not start: {why}")
-        ours.settimeout(None)
-        self._timeout_s = 0.0
+        return told, ours
+
+    def _last_words(self, *, failed: bool) -> str:
+        """Return the last line that the zygote's process wrote before it was ready, or ended."""
+        words = _text(self._errors, _MIB)[0].strip().rpartition("\n")[2]
+        os.close(self._errors)
+        return words if failed else ""
 
     def _settings(self) -> Settings:
         chain = self._chain
@@ -221,6 +232,7 @@ class Slot:
         if self._running:  # an earlier run was never read: its reply must not pass for this one's
             self._stop()
             self._forget_run()
+        self._fit(limits)
         if self._control is None:
             self._start()
         assert self._control is not None
@@ -277,6 +289,9 @@ class Slot:
         finally:
             if theirs is not None:
                 theirs.close()
+
+    def _fit(self, limits: Limits) -> None:
+        """Give up a zygote whose surroundings do not fit a run; the box of containers does."""
 
     def _await_at_most(self, seconds: float) -> None:
         assert self._control is not None
@@ -342,10 +357,11 @@ class Slot:
             raise SandboxBroken(f"the box of this run was lost: {error}") from None
         finally:
             self._forget_run()
-            if self._work:
-                self._empty_work_place()
+            self._empty_work_place()
 
     def _empty_work_place(self) -> None:
+        if not self._work:
+            return
         try:
             workplace.empty(self._work)
         except OSError as error:  # the next run gets another folder
@@ -442,6 +458,18 @@ class Slot:
         if self._control is not None:
             self._control.close()
             self._control = None
+        self._end()
+        if self._group is not None:
+            self._group.close()
+            self._group = None
+        if self._work:
+            with contextlib.suppress(OSError):
+                workplace.empty(self._work)
+                Path(self._work).rmdir()
+            self._work = ""
+
+    def _end(self) -> None:
+        """End the zygote's process, once the socket to it is closed."""
         guard, self._guard = self._guard, None
         if guard is not None:
             if self._running:  # the zygote listens again only when the run is over
@@ -452,14 +480,6 @@ class Slot:
                 log.warning("a guard did not end by itself pid=%d", guard.pid)
                 guard.kill()
                 guard.wait()
-        if self._group is not None:
-            self._group.close()
-            self._group = None
-        if self._work:
-            with contextlib.suppress(OSError):
-                workplace.empty(self._work)
-                Path(self._work).rmdir()
-            self._work = ""
 
     def close(self) -> None:
         """End the slot for good."""
