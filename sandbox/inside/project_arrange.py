@@ -1,6 +1,6 @@
 """Bring a project to what is judged: the base, the candidate's patch, the instance's own tests.
 
-Sent into boxes and images as text: Python 3.8 and the standard library will do for it.
+Sent into boxes and images as text: Python 3.6 and the standard library will do for it.
 Nothing of the candidate's is executed here. git and patch(1) read its patch, in the box.
 """
 

@@ -1,7 +1,7 @@
 """Judge a patch to a project, inside a box: lay it out, apply the patch, run the tests, report.
 
 Its text is sent, with those of its two neighbours, into boxes and images where nothing of this
-checkout exists: Python 3.8 and the standard library will do for it. On stdin come 8 bytes of
+checkout exists: Python 3.6 and the standard library will do for it. On stdin come 8 bytes of
 length, a JSON job, and the project as a tar (none where the image has it already). On stdout go
 three lines: a marker, the report, a marker. The program's own output goes to stderr, through us: it
 holds no descriptor of ours.

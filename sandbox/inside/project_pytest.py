@@ -15,6 +15,7 @@ import hashlib
 import hmac
 import json
 import os
+import re
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -41,8 +42,18 @@ def sealer(fd: int, nonce: bytes) -> Callable[..., None]:
     return send
 
 
-def plugin_of(send: Callable[..., None], pytest: Any, address: Any, escape: Any) -> Any:
+def escape(name: str) -> str:
+    """Return a name as pytest writes it into the XML, which takes not every character."""
+    illegal = "[^\t\n\r -~\x80-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
+    return re.sub(illegal, lambda found: f"#x{ord(found.group()):02X}", name)
+
+
+def plugin_of(send: Callable[..., None], pytest: Any, address: Any) -> Any:
     """Return the plugin that tells what becomes of each test."""
+
+    def tell(kind: str, report: Any, status: str) -> None:
+        names = [escape(name) for name in address(report.nodeid)]
+        send(kind, report.nodeid, status, ".".join(names[:-1]), names[-1])
 
     class Teller:
         @pytest.hookimpl(tryfirst=True)  # type: ignore[untyped-decorator]
@@ -55,13 +66,14 @@ def plugin_of(send: Callable[..., None], pytest: Any, address: Any, escape: Any)
             elif report.skipped:
                 status = "xfailed" if hasattr(report, "wasxfail") else "skipped"
             if status:
-                names = [escape(name) for name in address(report.nodeid)]
-                send("test", report.nodeid, status, ".".join(names[:-1]), names[-1])
+                tell("test", report, status)
 
         @pytest.hookimpl(tryfirst=True)  # type: ignore[untyped-decorator]
         def pytest_collectreport(self, report: Any) -> None:
             if report.failed:
                 send("uncollected", report.nodeid, str(report.longrepr)[-1500:])
+            if not report.passed:  # the XML has these too
+                tell("file", report, "error" if report.failed else "skipped")
 
     return Teller()
 
@@ -113,7 +125,7 @@ def main() -> None:
     except ImportError as error:
         send("broken", str(error))
         _exit(97)
-    teller = plugin_of(send, pytest, junit.mangle_test_address, junit.bin_xml_escape)
+    teller = plugin_of(send, pytest, junit.mangle_test_address)
     arguments = [*told["arguments"], "--junitxml=" + told["xml"], "--rootdir=" + told["tree"]]
     arguments += ["-o", "junit_family=xunit2", "-o", "junit_logging=no", "-p", "no:cacheprovider"]
     if packages:

@@ -1,6 +1,6 @@
 """A project's files in a box, and which of them a candidate's patch cannot change.
 
-Sent into boxes and images as text: Python 3.8 and the standard library will do for it.
+Sent into boxes and images as text: Python 3.6 and the standard library will do for it.
 """
 
 from __future__ import annotations

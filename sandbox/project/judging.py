@@ -35,6 +35,10 @@ from sandbox.verdict import Failure, Verdict
 MODE = "project"
 PATCH_MOST = 8 << 20  # characters; ours
 _GIVEN_UP = (Kind.TIMEOUT, Kind.MEMORY, Kind.OUTPUT, Kind.FORBIDDEN)
+_NOT_RUN = Outcome(
+    kind=Kind.WRONG, exit_code=None, signal=None, stdout="", stderr="", truncated=False,
+    cpu_s=0.0, wall_s=0.0, peak_mb=0.0,
+)  # fmt: skip
 Carry = Callable[[ProjectPlan, Limits], Outcome]
 
 
@@ -66,7 +70,7 @@ def judge_by(
         raise ValueError(f"a project is judged by a diff, got a program in {program.language}")
     if len(program.source) > PATCH_MOST:
         why = f"the patch has {len(program.source)} characters, more than {PATCH_MOST}"
-        return _ended(tests, Kind.WRONG, "patch", why, ())
+        return _ended(tests, Kind.WRONG, "patch", why, _NOT_RUN)
     made = plan(program.source, tests, **where)
     # The report comes by stdout, which only the driver holds; the run's own words are capped there.
     wide = dataclasses.replace(limits, output_kb=max(limits.output_kb, REPORT_KB))
@@ -86,15 +90,15 @@ def _verdict(tests: ProjectTests, made: ProjectPlan, outcome: Outcome) -> Verdic
     words = outcome.stderr[-LOG_KB * 1024 :]
     outcome = dataclasses.replace(outcome, stdout=words, stderr="")
     if outcome.kind in _GIVEN_UP:
-        return _ended(tests, outcome.kind, "run", reasons.why(outcome), (outcome,))
+        return _ended(tests, outcome.kind, "run", reasons.why(outcome), outcome)
     if report is None and outcome.exit_code:  # the driver takes no candidate's failure for its own
         raise SandboxBroken(f"the driver of a project failed: {_line(words)[-400:]}")
     if report is None:
         why = "the run was ended from within before it could be reported"
-        return _ended(tests, Kind.CRASHED, "run", why, (outcome,))
+        return _ended(tests, Kind.CRASHED, "run", why, outcome)
     stage, why = str(report["stage"]), reasons.printable(report["why"])
     if stage == "patch":
-        return _ended(tests, Kind.WRONG, stage, f"the patch does not apply: {why}", (outcome,))
+        return _ended(tests, Kind.WRONG, stage, f"the patch does not apply: {why}", outcome)
     if stage != "run":
         raise TestsBroken(f"project tests, {stage}: {why}")
     outcome = dataclasses.replace(outcome, stdout=reasons.printable(report["log"]))
@@ -118,7 +122,7 @@ class _Told:
         self.by_key: dict[Key, str] = {}
         self.uncollected: list[str] = []
         self.broken = ""
-        self.begun = False
+        self.ran = False
         self.end: tuple[int, str] | None = None
         self.doubt = ""
         lines = text.split("\n")
@@ -137,16 +141,15 @@ class _Told:
             self._take(kind, what)
 
     def _take(self, kind: str, what: list[Any]) -> None:
-        if kind == "begin":
-            self.begun = True
-        elif kind == "broken":
+        if kind == "broken":
             self.broken = str(what[0])
         elif kind == "uncollected":
             last = str(what[1]).strip().rpartition("\n")[2]
             self.uncollected.append(f"{what[0]} cannot be collected: {last}")
         elif kind == "end":
             self.end = (int(what[0]), str(what[1]))
-        elif kind == "test":
+        elif kind in ("test", "file"):
+            self.ran = self.ran or kind == "test"
             test_id, status, classname, name = what
             known = self.by_id.get(plain(test_id), status)
             self.by_id[plain(test_id)] = junit.worse(known, status)
@@ -257,11 +260,13 @@ def _doubt(told: _Told, xml: Junit, report: Mapping[str, Any], made: ProjectPlan
     code, digest = told.end
     if code != report["exit_code"]:
         return f"pytest announced exit code {code}, but it was {report['exit_code']}"
+    if code in (3, 4):
+        return f"pytest ended with {'an internal' if code == 3 else 'a usage'} error: see the log"
     if digest != (report["xml_sha256"] or ""):
         return "the XML is not the one that pytest left when it ended"
     if told.by_key != xml.statuses:
         return "the XML and the reports of the tests do not agree"
-    if told.uncollected:  # then pytest runs nothing, the planted tests included
+    if told.uncollected and not told.ran:  # the planted tests were not run either
         return ""
     for one, wanted in made.canaries.items():
         got = told.by_id.get(one, "missing")
@@ -300,9 +305,7 @@ def _xml(report: Mapping[str, Any]) -> bytes | None:
     return content
 
 
-def _ended(
-    tests: ProjectTests, kind: Kind, stage: str, why: str, outcomes: tuple[Outcome, ...]
-) -> Verdict:
+def _ended(tests: ProjectTests, kind: Kind, stage: str, why: str, outcome: Outcome) -> Verdict:
     """Return the verdict on a run that no test came out of."""
     found = ProjectResult(
         statuses=dict.fromkeys(tests.ids, "missing"),
@@ -310,7 +313,7 @@ def _ended(
         why=why,
         channels=1 if tests.command else 2,
         open=result.OPEN_COMMAND if tests.command else result.OPEN,
-        log=outcomes[0].stdout if outcomes else "",
+        log=outcome.stdout,
     )
     raw = json.dumps(found.to_json()).encode()
     failure = Failure(
@@ -321,9 +324,7 @@ def _ended(
         passed=0,
         total=len(tests.ids),
         first_failure=failure,
-        outcomes=tuple(
-            dataclasses.replace(one, kind=kind, files={result.FILE: raw}) for one in outcomes
-        ),
+        outcomes=(dataclasses.replace(outcome, kind=kind, files={result.FILE: raw}),),
         mode=MODE,
     )
 

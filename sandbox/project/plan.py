@@ -1,11 +1,12 @@
 """What a box must do to judge a patch: one program, its stdin, and how to read its stdout.
 
-A box of any kind runs `driver` (Python 3.8 or later, nothing but the standard library) with `stdin`
+A box of any kind runs `driver` (Python 3.6 or later, nothing but the standard library) with `stdin`
 and hands back what it wrote. No answer is in a plan: the ids that must pass stay outside.
 """
 
 from __future__ import annotations
 
+import ast
 import base64
 import functools
 import json
@@ -63,8 +64,30 @@ class ProjectPlan:
 
 @functools.cache
 def source_of(name: str) -> str:
-    """Return the text of a module of `sandbox.inside`."""
-    return (_INSIDE / f"{name}.py").read_text()
+    """Return a module of `sandbox.inside` as text that Python 3.6 takes: without annotations.
+
+    Images of old projects have an old Python, and the tests run under that.
+    """
+    return ast.unparse(_Bare().visit(ast.parse((_INSIDE / f"{name}.py").read_text())))
+
+
+class _Bare(ast.NodeTransformer):
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        node.returns = None
+        return self.generic_visit(node)
+
+    def visit_arg(self, node: ast.arg) -> ast.AST:
+        node.annotation = None
+        return node
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
+        if node.value is None:
+            return ast.Pass()
+        bare = ast.Assign(targets=[node.target], value=node.value, lineno=node.lineno)
+        return self.generic_visit(bare)
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.AST | None:
+        return None if node.module == "__future__" else node
 
 
 @functools.cache
@@ -180,13 +203,15 @@ def _import_roots(tests: ProjectTests) -> list[str]:
 
 def _canaries(tests: ProjectTests) -> tuple[str, str, dict[str, str]]:
     """Return a file of tests under names that nobody can foresee, and what becomes of each."""
-    path = next((path for path in tests.test_paths if path.endswith(".py")), "")
-    chosen = {"-k", "-m", "--deselect", "--lf", "--ff"}
-    if not tests.canaries or tests.command or not path or chosen.intersection(tests.arguments):
+    python = [path for path in tests.test_paths if path.endswith(".py")]
+    folders = [path for path in tests.test_paths if not PurePosixPath(path).suffix]
+    choosy = any(one.startswith(("-k", "-m", "--deselect")) for one in tests.arguments)
+    if not tests.canaries or tests.command or choosy or not (python or folders):
         return "", "", {}
+    beside = PurePosixPath(python[0]).parent if python else PurePosixPath(folders[0])
     word = iter("".join(secrets.choice("abcdefghijklmnopqrstuvwxyz") for _ in range(9))
                 for _ in range(12)).__next__  # fmt: skip
-    file = str(PurePosixPath(path).with_name(f"test_{word()}.py"))
+    file = str(beside / f"test_{word()}.py")
     plain_, raises, broken, right, method, given, case = (word() for _ in range(7))
     source = f"""import unittest
 

@@ -35,7 +35,8 @@ class ProjectTests:
     may_change: patterns (fnmatch, over the whole path) of files that are the candidate's to change
         although they are protected: see `rules`.
     canaries: add a file of tests that must fail, to catch a patch that makes everything pass.
-        Switch it off where the project's own settings do not collect it.
+        Switch it off where the project's own settings do not collect it. There are none where
+        `arguments` choose among the tests (-k, -m), or with a command.
     git: whether the tree is a repository of one commit while the tests run.
     env: environment variables of the run.
     """

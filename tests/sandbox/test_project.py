@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import json
+import subprocess
+import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -12,6 +15,7 @@ import pytest
 from sandbox import (
     Kind,
     Limits,
+    Outcome,
     Program,
     ProjectResult,
     ProjectTests,
@@ -23,7 +27,7 @@ from sandbox import (
 from sandbox.box import LocalBox
 from sandbox.project import judge_by
 from sandbox.project.judging import carry_out
-from sandbox.project.plan import rules
+from sandbox.project.plan import rules, source_of
 
 
 def test_the_right_patch_resolves_and_the_empty_one_does_not(
@@ -111,6 +115,9 @@ def test_a_patch_that_does_not_apply_is_wrong(kit: Any, source: str, words: str)
     verdict = kit.judge(source)
     assert (verdict.kind, verdict.passed) == (Kind.WRONG, 0)
     assert words in verdict.first_failure.reason
+    found = ProjectResult.of(verdict)
+    assert (found.stage, found.applied) == ("patch", "")
+    assert set(found.statuses.values()) == {"missing"}
 
 
 def test_line_ends_of_another_system_and_a_missing_last_one_are_taken(
@@ -374,3 +381,125 @@ def test_where_there_is_neither_git_nor_patch_the_strict_applier_serves(
     assert ProjectResult.of(gold).applied == "strict"
     off = judge(project_kit.GOLD.replace(" def add(a, b):", " def add(a, c):"))
     assert (off.kind, off.passed) == (Kind.WRONG, 0)
+
+
+@pytest.mark.parametrize("fixed", [True, False])
+def test_a_project_that_lies_in_an_image_is_judged_in_place(
+    kit: Any, project_kit: ModuleType, tmp_path: Path, fixed: bool
+) -> None:
+    """What a container box does: the same driver, where the project is. Here the image is us."""
+    there = project_kit.lay(tmp_path / "testbed", {**project_kit.BASE, ".git/HEAD": "history"})
+    tests = kit.tests(snapshot=Snapshot.image(str(there)), packages_dir="")
+
+    def carry(made: Any, limits: Limits) -> Outcome:
+        done = subprocess.run(
+            [sys.executable, "-I", "-c", made.driver], input=made.stdin, capture_output=True
+        )
+        return Outcome(
+            kind=Kind.CRASHED if done.returncode else Kind.PASSED, exit_code=done.returncode,
+            signal=None, stdout=done.stdout.decode(), stderr=done.stderr.decode(),
+            truncated=False, cpu_s=0.1, wall_s=0.1, peak_mb=1.0,
+        )  # fmt: skip
+
+    verdict = judge_by(
+        Program(language="diff", source=project_kit.GOLD if fixed else ""),
+        tests, Limits(), carry, site=True, scratch=str(tmp_path / "scratch"),
+    )  # fmt: skip
+    assert verdict.kind is (Kind.PASSED if fixed else Kind.WRONG)
+    assert not (there / ".git").exists()
+    with pytest.raises(TestsBroken, match="docker"):
+        kit.judge("", tests)
+
+
+def test_what_is_sent_into_images_needs_no_newer_python_than_their_own() -> None:
+    for name in ("driver", "tree", "arrange", "patch", "pytest"):
+        source = source_of(f"project_{name}")
+        ast.parse(source, feature_version=(3, 6))
+        assert "__future__" not in source
+        assert "-> " not in source
+
+
+def test_code_that_cannot_be_loaded_leaves_its_tests_missing(
+    kit: Any, project_kit: ModuleType
+) -> None:
+    verdict = kit.judge(project_kit.patch({"lib/__init__.py": "def add(a, b) return a\n"}))
+    assert (verdict.kind, verdict.passed) == (Kind.WRONG, 0)
+    assert "SyntaxError" in verdict.first_failure.reason
+
+
+def test_whole_folders_of_tests_can_be_run(kit: Any, project_kit: ModuleType) -> None:
+    tests = kit.tests(targets=("tests",))
+    assert kit.judge(project_kit.GOLD, tests).ok
+    swallow = "import _pytest.python as p\np.Function.runtest = lambda self: None\n"
+    forged = kit.judge(project_kit.patch({"lib/__init__.py": project_kit.WRONG + swallow}), tests)
+    assert "planted" in ProjectResult.of(forged).doubt
+
+
+def test_a_file_of_tests_that_skips_itself_is_no_contradiction(
+    kit: Any, project_kit: ModuleType
+) -> None:
+    skips = b"import pytest\n\npytest.importorskip('no_such_module')\n\n\ndef test_x(): pass\n"
+    tests = kit.tests(
+        test_files={"tests/test_skips.py": skips},
+        targets=("tests/test_add.py", "tests/test_skips.py"),
+    )
+    verdict = kit.judge(project_kit.GOLD, tests)
+    assert verdict.ok
+    assert ProjectResult.of(verdict).counts["skipped"] == 1
+
+
+ODD = """import unittest
+import warnings
+
+import pytest
+
+
+class A(unittest.TestCase):
+    def test_sub(self):
+        for i in range(3):
+            with self.subTest(i=i):
+                self.assertNotEqual(i, 1)
+    def test_sub_ok(self):
+        for i in range(3):
+            with self.subTest(i=i):
+                self.assertEqual(i, i)
+    @unittest.expectedFailure
+    def test_xf(self): self.fail()
+    @unittest.expectedFailure
+    def test_xp(self): pass
+    @unittest.skip("x")
+    def test_sk(self): pass
+    @classmethod
+    def tearDownClass(cls): raise ValueError("td")
+@pytest.fixture
+def td():
+    yield
+    raise ValueError("teardown")
+def test_td(td): pass
+def test_td2(td): assert 0
+@pytest.mark.xfail(strict=True)
+def test_xps(): pass
+@pytest.mark.xfail
+def test_xp(): pass
+@pytest.mark.parametrize("x", ["\\x07", "\\xe9", "\\U0001f600", "a\\nb", "[", "]::", "a/b.py"], )
+def test_p(x): pass
+@pytest.mark.parametrize("x", [1,2], ids=["same", "same"])
+def test_same(x): pass
+def test_out(capsys): print("<x>&\\x00")
+def test_warn(): warnings.warn("x")
+def test_exit(): pytest.skip("later")
+def test_dyn(request):
+    request.applymarker(pytest.mark.xfail(reason="d")); assert 0
+"""
+
+
+def test_the_two_reports_agree_on_every_kind_of_result(kit: Any, project_kit: ModuleType) -> None:
+    tests = kit.tests(
+        test_files={"tests/test_odd.py": ODD.encode()},
+        targets=("tests/test_add.py", "tests/test_odd.py"),
+    )
+    verdict = kit.judge(project_kit.GOLD, tests)
+    found = ProjectResult.of(verdict)
+    assert verdict.ok, found.doubt
+    assert found.counts["xfailed"] == found.counts["skipped"] == 2
+    assert found.counts["error"] >= 3
