@@ -167,4 +167,8 @@ def _kind(name: str) -> str:
 
 
 def _open(name: str, packages: tuple[str, ...]) -> Box:
+    if _kind(name) == "docker":
+        from sandbox.containers import DEFAULT_IMAGE, DockerBox
+
+        return DockerBox(name.partition(":")[2] or DEFAULT_IMAGE, packages)
     return LocalBox(cast(BoxName, _kind(name)), packages)

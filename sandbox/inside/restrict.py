@@ -33,10 +33,7 @@ def ruleset(told: Settings) -> int:
     version = kernel.landlock_version()
     if not version:
         raise OSError(95, "Landlock is not offered by this kernel")
-    handled = _ALL_V1
-    handled |= _REFER if version >= 2 else 0
-    handled |= _TRUNCATE if version >= 3 else 0
-    handled |= _IOCTL_DEV if version >= 5 else 0
+    handled = _handled(version)
     network = _NET_BIND | _NET_CONNECT if version >= 4 else 0
     scoped = _SCOPE_ABSTRACT | _SCOPE_SIGNAL if version >= 6 else 0
     attributes = struct.pack("QQQ", handled, network, scoped)
@@ -50,6 +47,18 @@ def ruleset(told: Settings) -> int:
     _allow(rules, "/etc/ld.so.cache", _READ_FILE)
     _allow(rules, told.work, handled)
     return rules
+
+
+def _handled(version: int) -> int:
+    handled = _ALL_V1
+    handled |= _REFER if version >= 2 else 0
+    handled |= _TRUNCATE if version >= 3 else 0
+    return handled | (_IOCTL_DEV if version >= 5 else 0)
+
+
+def allow_all(rules: int, folder: str) -> None:
+    """Allow a program to do in one more folder what it may do in the work folder."""
+    _allow(rules, folder, _handled(kernel.landlock_version()))
 
 
 def _allow_around(rules: int, tree: str, hidden: tuple[str, ...]) -> None:

@@ -22,16 +22,16 @@ _EPERM, _ENOSYS, _EAFNOSUPPORT = 1, 38, 97
 
 _LD_ABS, _JEQ, _JGE, _JSET, _RET = 0x20, 0x15, 0x35, 0x45, 0x06
 _NR, _ARCH, _ARG0, _ARG1 = 0, 4, 16, 24
-_AF_UNIX = 1
+AF_UNIX = 1
 _DATAGRAMS = 2  # a bit of SOCK_DGRAM and SOCK_RAW, not of SOCK_STREAM and SOCK_SEQPACKET
-_TIOCSTI, _TIOCLINUX = 0x5412, 0x541C
+TIOCSTI, TIOCLINUX = 0x5412, 0x541C
 # CLONE_NEWNS NEWCGROUP NEWUTS NEWIPC NEWUSER NEWPID NEWNET, and CLONE_PARENT: the new process would
 # be a child of the zygote, which would wait for ever for the namespace to become empty.
-_NOT_TO_CLONE = 0x7E020000 | 0x8000
+NOT_TO_CLONE = 0x7E020000 | 0x8000
 
 # name: (x86_64, aarch64); None where the processor has no such call. What the kernel refuses anyway
 # to a process without capabilities is named only where it fills a gap: short filters are cheap.
-_KILLED = {
+KILLED = {
     "vhangup": (153, 58),
     "modify_ldt": (154, None),
     "pivot_root": (155, 41),
@@ -73,7 +73,7 @@ _KILLED = {
     "mount_setattr": (442, 442),
     "quotactl_fd": (443, 443),
 }
-_REFUSED = {  # EPERM: sanitizers, JVMs and profilers ask, and live without
+REFUSED = {  # EPERM: sanitizers, JVMs and profilers ask, and live without
     "ptrace": (101, 117),
     "syslog": (103, 116),
     "perf_event_open": (298, 241),
@@ -97,7 +97,7 @@ _REFUSED = {  # EPERM: sanitizers, JVMs and profilers ask, and live without
     "mq_open": (240, 180),
     "mq_unlink": (241, 181),
 }
-_OF_ITSELF = {  # with another pid than 0 they reach every process of the same user: EPERM
+OF_ITSELF = {  # with another pid than 0 they reach every process of the same user: EPERM
     "prlimit64": (302, 261),
     "sched_setparam": (142, 118),
     "sched_setscheduler": (144, 119),
@@ -127,14 +127,14 @@ _OWNERS = {  # what Landlock does not govern and a file's owner may do to it whe
     "setxattrat": (463, 463),
     "removexattrat": (466, 466),
 }
-_ABSENT = {  # ENOSYS: libc and libuv then take the older way
+ABSENT = {  # ENOSYS: libc and libuv then take the older way
     "clone3": (435, 435),
     "io_uring_setup": (425, 425),
     "io_uring_enter": (426, 426),
     "io_uring_register": (427, 427),
 }
-_ZYGOTE_KILLED = {"mount": (165, 40), "setns": (308, 268)}
-_ZYGOTE_REFUSED = {"unshare": (272, 97)}
+ZYGOTE_KILLED = {"mount": (165, 40), "setns": (308, 268)}
+ZYGOTE_REFUSED = {"unshare": (272, 97)}
 _SIGNALS = {
     "kill": (62, 129),
     "tkill": (200, 130),
@@ -186,10 +186,10 @@ def build(*, memfd: bool, restricted: bool = False, owner: bool = False) -> byte
             if number is not None:
                 bodies[number] = body
 
-    put(_KILLED, (_ret(_KILL),))
+    put(KILLED, (_ret(_KILL),))
     refused = (_ret(_ERRNO | _EPERM),)
-    put(_REFUSED, refused)
-    put(_OF_ITSELF, (_ins(_LD_ABS, _ARG0), _ins(_JEQ, 0, 0, 1), _ret(_ALLOW), *refused))
+    put(REFUSED, refused)
+    put(OF_ITSELF, (_ins(_LD_ABS, _ARG0), _ins(_JEQ, 0, 0, 1), _ret(_ALLOW), *refused))
     bodies[_SETPRIORITY[column]] = (
         _ins(_LD_ABS, _ARG0),
         _ins(_JEQ, 0, 0, 3),
@@ -198,12 +198,12 @@ def build(*, memfd: bool, restricted: bool = False, owner: bool = False) -> byte
         _ret(_ALLOW),
         *refused,
     )
-    put(_ABSENT, (_ret(_ERRNO | _ENOSYS),))
+    put(ABSENT, (_ret(_ERRNO | _ENOSYS),))
     put(
         _SOCKETS,
         (
             _ins(_LD_ABS, _ARG0),
-            _ins(_JEQ, _AF_UNIX, 0, 1),
+            _ins(_JEQ, AF_UNIX, 0, 1),
             _ret(_ALLOW),
             _ret(_ERRNO | _EAFNOSUPPORT),
         ),
@@ -215,7 +215,7 @@ def build(*, memfd: bool, restricted: bool = False, owner: bool = False) -> byte
             _ins(_JSET, _DATAGRAMS, 0, 1),
             *refused,
             _ins(_LD_ABS, _ARG0),
-            _ins(_JEQ, _AF_UNIX, 0, 1),
+            _ins(_JEQ, AF_UNIX, 0, 1),
             _ret(_ALLOW),
             _ret(_ERRNO | _EAFNOSUPPORT),
         )
@@ -223,14 +223,14 @@ def build(*, memfd: bool, restricted: bool = False, owner: bool = False) -> byte
         put(_OWNERS, refused)
     bodies[_CLONE[column]] = (
         _ins(_LD_ABS, _ARG0),
-        _ins(_JSET, _NOT_TO_CLONE, 0, 1),
+        _ins(_JSET, NOT_TO_CLONE, 0, 1),
         _ret(_ERRNO | _EPERM),
         _ret(_ALLOW),
     )
     bodies[_IOCTL[column]] = (
         _ins(_LD_ABS, _ARG1),
-        _ins(_JEQ, _TIOCSTI, 1, 0),
-        _ins(_JEQ, _TIOCLINUX, 0, 1),
+        _ins(_JEQ, TIOCSTI, 1, 0),
+        _ins(_JEQ, TIOCLINUX, 0, 1),
         _ret(_ERRNO | _EPERM),
         _ret(_ALLOW),
     )
@@ -246,8 +246,8 @@ def build_rest(*, signals: bool = True) -> bytes:
         signalling other processes of its user (without namespaces, Landlock before version 6).
     """
     column = list(_AUDIT_ARCH).index(os.uname().machine)
-    refused = _ZYGOTE_REFUSED if signals else {**_ZYGOTE_REFUSED, **_SIGNALS}
-    bodies = {numbers[column]: (_ret(_KILL),) for numbers in _ZYGOTE_KILLED.values()}
+    refused = ZYGOTE_REFUSED if signals else {**ZYGOTE_REFUSED, **_SIGNALS}
+    bodies = {numbers[column]: (_ret(_KILL),) for numbers in ZYGOTE_KILLED.values()}
     bodies |= {numbers[column]: (_ret(_ERRNO | _EPERM),) for numbers in refused.values()}
     lines = [_ins(_LD_ABS, _NR)]
     for number, body in bodies.items():
