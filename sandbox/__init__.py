@@ -1,7 +1,17 @@
 """One sandbox for every verdict: run a program, judge it, turn the verdict into a reward."""
 
 from sandbox.box import Box, open_box
-from sandbox.cases import AssertTests, Call, CallTests, StdioCase, StdioTests, Tests
+from sandbox.cases import (
+    AssertTests,
+    Call,
+    CallTests,
+    InteractiveCase,
+    InteractiveTests,
+    StdioCase,
+    StdioTests,
+    Subtask,
+    Tests,
+)
 from sandbox.door import judge, run
 from sandbox.errors import SandboxBroken, SandboxError, SandboxUnavailable, TestsBroken
 from sandbox.outcome import Kind, Outcome
@@ -21,6 +31,8 @@ __all__ = [
     "CellError",
     "CellResult",
     "Failure",
+    "InteractiveCase",
+    "InteractiveTests",
     "Job",
     "Kind",
     "Limits",
@@ -40,6 +52,7 @@ __all__ = [
     "Snapshot",
     "StdioCase",
     "StdioTests",
+    "Subtask",
     "Tests",
     "TestsBroken",
     "UnknownSession",

@@ -2,20 +2,48 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from sandbox.compare import EXACT, TOKENS, Comparer
+from sandbox.program import Program
 from sandbox.project.tests import ProjectTests
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Subtask:
+    """A group of cases that earns points together, as in the IOI.
+
+    points: for all of it. A program earns the least share that any of the cases was given, and no
+        more than the share that it earned of each subtask in `needs`.
+    cases: their places in the tests, from 0. A case may be in several subtasks; it is run once.
+    needs: names of subtasks that come before this one.
+    """
+
+    name: str
+    points: float
+    cases: tuple[int, ...]
+    needs: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.points) and self.points >= 0):
+            raise ValueError(f"subtask {self.name!r}: points must be 0 or more, got {self.points}")
+        if not self.cases:
+            raise ValueError(f"subtask {self.name!r} has no cases")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StdioCase:
-    """One stdin and the stdout that it must bring forth."""
+    """One stdin and the stdout that it must bring forth.
+
+    accepted: other outputs that are as right, each compared by the tests' comparer.
+    """
 
     stdin: str
     stdout: str
+    accepted: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,22 +51,66 @@ class StdioTests:
     """The program is run as a script, once a case; its stdout is compared outside.
 
     stop_early: end at the first case that fails (its number of passes then counts only those
-        before it). Switch it off where partial credit is wanted.
+        before it). Switch it off where partial credit is wanted. Subtasks go by their own rules.
+    checker: decides in place of the comparer. In a box of its own, it is called with the names of
+        three files: input, output (the candidate's), answer (`StdioCase.stdout`); its exit code
+        decides, as `sandbox.checker` says.
+    full_mark: what a checker's "points X" counts as all that there is for a case.
+    subtasks: for points; each case must be in one at least.
     """
 
     cases: Sequence[StdioCase]
     comparer: Comparer = TOKENS
     stop_early: bool = True
+    checker: Program | None = None
+    full_mark: float = 1.0
+    subtasks: tuple[Subtask, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.cases:
             raise ValueError("StdioTests needs at least one case")
+        if self.checker is not None and any(case.accepted for case in self.cases):
+            raise ValueError("accepted: the checker alone decides which outputs are right")
+        _check_points(self.full_mark, self.subtasks, len(self.cases))
 
     @classmethod
     def of(cls, *pairs: tuple[str, str], comparer: Comparer = TOKENS) -> StdioTests:
         """Return the tests for (stdin, stdout) pairs."""
         cases = tuple(StdioCase(stdin=stdin, stdout=stdout) for stdin, stdout in pairs)
         return cls(cases=cases, comparer=comparer)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InteractiveCase:
+    """One conversation. input, answer: files for the interactor; the program sees neither."""
+
+    input: str = ""
+    answer: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InteractiveTests:
+    """The program talks to an interactor: what each writes to its stdout, the other reads.
+
+    interactor: runs in a box of its own, called with the names of three files: input, output (its
+        own to write), answer. Its exit code decides, as `sandbox.checker` says.
+    idle_s: seconds after which the program is ended when nobody does anything any more.
+    stop_early, full_mark, subtasks: as for `StdioTests`.
+    """
+
+    interactor: Program
+    cases: Sequence[InteractiveCase]
+    idle_s: float = 3.0
+    stop_early: bool = True
+    full_mark: float = 1.0
+    subtasks: tuple[Subtask, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.cases:
+            raise ValueError("InteractiveTests needs at least one case")
+        if not self.idle_s > 0:
+            raise ValueError(f"idle_s must be positive, got {self.idle_s}")
+        _check_points(self.full_mark, self.subtasks, len(self.cases))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,4 +182,26 @@ class AssertTests:
             raise ValueError(f"mode must be auto, proxy or shared, got {self.mode!r}")
 
 
-Tests = StdioTests | CallTests | AssertTests | ProjectTests
+Tests = StdioTests | InteractiveTests | CallTests | AssertTests | ProjectTests
+
+
+def _check_points(full_mark: float, subtasks: tuple[Subtask, ...], cases: int) -> None:
+    """Raise ValueError where subtasks do not fit the cases, or each other."""
+    if not (math.isfinite(full_mark) and full_mark > 0):
+        raise ValueError(f"full_mark must be positive, got {full_mark}")
+    before: set[str] = set()
+    covered: set[int] = set()
+    for one in subtasks:
+        if one.name in before:
+            raise ValueError(f"two subtasks are called {one.name!r}")
+        for index in one.cases:
+            if not 0 <= index < cases:
+                raise ValueError(f"subtask {one.name!r}: there is no case {index} of {cases}")
+        for name in one.needs:
+            if name not in before:
+                raise ValueError(f"subtask {one.name!r} needs {name!r}, which is not before it")
+        before.add(one.name)
+        covered.update(one.cases)
+    if subtasks and len(covered) < cases:
+        lost = next(index for index in range(cases) if index not in covered)
+        raise ValueError(f"case {lost} is in no subtask")

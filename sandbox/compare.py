@@ -7,7 +7,8 @@ Text comparers (stdout) take strings; value comparers take decoded builtin value
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -156,6 +157,47 @@ EXACT = Exact()
 EQUAL = Equal()
 LINES = Lines()
 TOKENS = Tokens()
+
+_PLAIN: Mapping[str, Comparer] = {"exact": EXACT, "equal": EQUAL, "lines": LINES, "tokens": TOKENS}
+_NAMES = (*_PLAIN, "close", "unordered")
+_MOST_INSIDE = 8  # ours: comparers within comparers
+
+
+def to_json(comparer: Comparer) -> dict[str, Any]:
+    """Return the comparer's name and parameters. Raises ValueError for one that has no name."""
+    for name, one in _PLAIN.items():
+        if one == comparer:
+            return {"name": name}
+    if isinstance(comparer, Close):
+        return {"name": "close", "rtol": comparer.rtol, "atol": comparer.atol}
+    if isinstance(comparer, Unordered):
+        return {"name": "unordered", "inner": to_json(comparer.inner)}
+    raise ValueError(f"comparer: {comparer!r} is code of ours and cannot be written as data")
+
+
+def from_json(data: object, depth: int = 0) -> Comparer:
+    """Return the comparer that `to_json` wrote; a name alone will do. Raises ValueError."""
+    if isinstance(data, str):
+        data = {"name": data}
+    if not isinstance(data, Mapping):
+        raise ValueError("comparer: a name is missing")
+    name, given = data.get("name"), set(data) - {"name"}
+    if not isinstance(name, str) or name not in _NAMES:
+        raise ValueError(f"comparer: name must be one of {', '.join(_NAMES)}, got {name!r:.100}")
+    known = {"close": {"rtol", "atol"}, "unordered": {"inner"}}.get(name, set())
+    for key in given - known:
+        raise ValueError(f"comparer: {name} knows no {key!r:.100}")
+    if name in _PLAIN:
+        return _PLAIN[name]
+    if name == "unordered":
+        if depth >= _MOST_INSIDE:
+            raise ValueError(f"comparer: more than {_MOST_INSIDE} within each other")
+        return Unordered(inner=from_json(data["inner"], depth + 1)) if given else Unordered()
+    for key in given:
+        value = data[key]
+        if type(value) not in (int, float) or not 0 <= value <= sys.float_info.max:
+            raise ValueError(f"comparer: {key} must be a number of 0 or more, got {value!r:.100}")
+    return Close(**{key: float(data[key]) for key in given})
 
 
 def _is_array(value: Any) -> bool:

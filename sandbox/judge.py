@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 
 from sandbox import proof, reasons
-from sandbox.cases import AssertTests, Call, CallTests, StdioTests, Tests
+from sandbox.cases import AssertTests, Call, CallTests, InteractiveTests, StdioTests, Tests
 from sandbox.errors import TestsBroken
 from sandbox.inside import settings, wire
 from sandbox.inside.assertions import short
@@ -45,6 +45,8 @@ def judge(program: Program, tests: Tests, limits: Limits, slots: Slots) -> Verdi
         )
     if isinstance(tests, StdioTests):
         return _judge_stdio(program, tests, limits, slots)
+    if isinstance(tests, InteractiveTests):
+        raise TestsBroken("interactive tests are not judged yet")
     if program.language != "python":
         raise TestsBroken(
             f"{type(tests).__name__} call Python functions, and this program's language is"
