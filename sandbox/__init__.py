@@ -21,7 +21,7 @@ from sandbox.project import ProjectResult, ProjectTests, Snapshot
 from sandbox.session import Session
 from sandbox.session_result import CellError, CellResult, SessionOver
 from sandbox.sessions import Sessions, SessionsFull, UnknownSession, run_cells
-from sandbox.verdict import Failure, Reward, Verdict
+from sandbox.verdict import Failure, Reward, SubtaskResult, Verdict
 
 __all__ = [
     "AssertTests",
@@ -53,6 +53,7 @@ __all__ = [
     "StdioCase",
     "StdioTests",
     "Subtask",
+    "SubtaskResult",
     "Tests",
     "TestsBroken",
     "UnknownSession",

@@ -30,13 +30,36 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SubtaskResult:
+    """What one subtask earned.
+
+    points: of points_most. failed: the case that earned it the least, None where none failed or
+    the subtask was not judged. why: in a line, why it did not earn them all.
+    """
+
+    name: str
+    points: float
+    points_most: float
+    failed: int | None = None
+    why: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain data for `json.dumps`."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """What the judge says: `kind` is PASSED only when every test was answered, and rightly.
 
     passed, total: tests passed before judging ended, and tests there are.
-    outcomes: the runs behind the verdict, in order.
-    mode: how it was judged: "stdio", "calls", "proxy" (test code in a box of its own) or "shared"
-        (test code beside the candidate: weaker, and counted wherever verdicts are).
+    outcomes: the runs of the program behind the verdict, in order; where test code has a box of its
+        own, its run too, but none of a checker or an interactor.
+    mode: how it was judged: "stdio", "checker", "interactive", "calls", "project", "proxy" (test
+        code in a box of its own) or "shared" (test code beside the candidate: weaker, and counted
+        wherever verdicts are).
+    points, points_most: earned, and to be earned; both 0 where there are no subtasks.
+    subtasks: what each earned, in their order.
     """
 
     kind: Kind
@@ -45,6 +68,9 @@ class Verdict:
     first_failure: Failure | None
     outcomes: tuple[Outcome, ...]
     mode: str
+    points: float = 0.0
+    points_most: float = 0.0
+    subtasks: tuple[SubtaskResult, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -60,6 +86,9 @@ class Verdict:
             "first_failure": self.first_failure and self.first_failure.to_json(),
             "outcomes": [outcome.to_json() for outcome in self.outcomes],
             "mode": self.mode,
+            "points": self.points,
+            "points_most": self.points_most,
+            "subtasks": [one.to_json() for one in self.subtasks],
         }
 
     @classmethod
@@ -73,6 +102,9 @@ class Verdict:
             first_failure=Failure(**failure) if failure else None,
             outcomes=tuple(Outcome.from_json(outcome) for outcome in data["outcomes"]),
             mode=data["mode"],
+            points=data.get("points", 0.0),  # rows of earlier versions have none
+            points_most=data.get("points_most", 0.0),
+            subtasks=tuple(SubtaskResult(**one) for one in data.get("subtasks", ())),
         )
 
 

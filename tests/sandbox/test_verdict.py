@@ -8,7 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox import Failure, Kind, Limits, Outcome, Program, Reward, StdioTests, Verdict
+from sandbox import (
+    Failure,
+    Kind,
+    Limits,
+    Outcome,
+    Program,
+    Reward,
+    StdioTests,
+    SubtaskResult,
+    Verdict,
+)
 from sandbox.box import LocalBox
 
 texts = st.text(max_size=20)
@@ -29,6 +39,14 @@ outcomes = st.builds(
 failures = st.builds(
     Failure, index=st.integers(0, 99), test=texts, expected=texts, got=texts, reason=texts
 )
+subtasks = st.builds(
+    SubtaskResult,
+    name=texts,
+    points=numbers,
+    points_most=numbers,
+    failed=st.none() | st.integers(0, 99),
+    why=texts,
+)
 verdicts = st.builds(
     Verdict,
     kind=st.sampled_from(Kind),
@@ -37,6 +55,9 @@ verdicts = st.builds(
     first_failure=st.none() | failures,
     outcomes=st.lists(outcomes, max_size=3).map(tuple),
     mode=st.sampled_from(["stdio", "calls", "proxy", "shared"]),
+    points=numbers,
+    points_most=numbers,
+    subtasks=st.lists(subtasks, max_size=2).map(tuple),
 )
 rewards = st.builds(
     Reward,
@@ -54,6 +75,16 @@ def test_an_outcome_survives_json(outcome: Outcome) -> None:
 @given(verdicts)
 def test_a_verdict_survives_json(verdict: Verdict) -> None:
     assert Verdict.from_json(json.loads(json.dumps(verdict.to_json()))) == verdict
+
+
+@given(verdicts)
+def test_a_verdict_of_before_there_were_points_is_still_read(verdict: Verdict) -> None:
+    data = verdict.to_json()
+    for name in ("points", "points_most", "subtasks"):
+        del data[name]
+    old = Verdict.from_json(json.loads(json.dumps(data)))
+    assert (old.points, old.points_most, old.subtasks) == (0.0, 0.0, ())
+    assert old.outcomes == verdict.outcomes
 
 
 @given(rewards)
