@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
 
-from sandbox import proof, reasons
+from sandbox import proof, reasons, subtasks
 from sandbox.cases import AssertTests, Call, CallTests, InteractiveTests, StdioTests, Tests
 from sandbox.errors import TestsBroken
 from sandbox.inside import settings, wire
 from sandbox.inside.assertions import short
+from sandbox.interactive import MODE, judge_interactive
 from sandbox.outcome import Kind, Outcome
 from sandbox.program import Limits, Program
 from sandbox.project import ProjectTests, environment, judge_project
-from sandbox.ready import Slots, ready
+from sandbox.ready import Slots
+from sandbox.scripts import judge_stdio, mode_of
 from sandbox.slot import Slot
 from sandbox.verdict import Failure, Verdict
 
@@ -35,18 +36,11 @@ def judge(program: Program, tests: Tests, limits: Limits, slots: Slots) -> Verdi
         slot, packages = slots.project_slot(environment(tests.packages_dir))
         return judge_project(program, tests, limits, slot, packages)
     if not program.source.strip():
-        return Verdict(
-            kind=Kind.NO_CODE,
-            passed=0,
-            total=_count(tests),
-            first_failure=None,
-            outcomes=(),
-            mode=_MODES[type(tests)],
-        )
+        return _no_code(tests)
     if isinstance(tests, StdioTests):
-        return _judge_stdio(program, tests, limits, slots)
+        return judge_stdio(program, tests, limits, slots)
     if isinstance(tests, InteractiveTests):
-        raise TestsBroken("interactive tests are not judged yet")
+        return judge_interactive(program, tests, limits, slots)
     if program.language != "python":
         raise TestsBroken(
             f"{type(tests).__name__} call Python functions, and this program's language is"
@@ -62,57 +56,19 @@ def judge(program: Program, tests: Tests, limits: Limits, slots: Slots) -> Verdi
     return proof.beside(program, tests, limits, slot)
 
 
-_MODES: Mapping[type, str] = {StdioTests: "stdio", CallTests: "calls", AssertTests: "proxy"}
-
-
-def _count(tests: Tests) -> int:
+def _no_code(tests: StdioTests | InteractiveTests | CallTests | AssertTests) -> Verdict:
     if isinstance(tests, StdioTests):
-        return len(tests.cases)
-    return len(tests.calls) if isinstance(tests, CallTests) else 1
-
-
-def _judge_stdio(program: Program, tests: StdioTests, limits: Limits, slots: Slots) -> Verdict:
-    started = ready(program, limits, slots)
-    if isinstance(started, Outcome):
-        return _uncompiled(started, len(tests.cases), "stdio")
-    outcomes: list[Outcome] = []
-    passed, first, kind = 0, None, Kind.PASSED
-    for index, case in enumerate(tests.cases):
-        outcome = started.run(stdin=case.stdin)
-        outcomes.append(outcome)
-        if outcome.kind is Kind.PASSED and tests.comparer(case.stdout, outcome.stdout):
-            passed += 1
-            continue
-        if first is None:
-            kind = Kind.WRONG if outcome.kind is Kind.PASSED else outcome.kind
-            first = Failure(
-                index=index,
-                test=f"stdin {short(case.stdin)}",
-                expected=short(case.stdout),
-                got=short(outcome.stdout),
-                reason="the output differs" if kind is Kind.WRONG else reasons.why(outcome),
-            )
-        if tests.stop_early or outcome.kind is Kind.COMPILE_ERROR:
-            break
+        return subtasks.refused(tests, mode_of(tests), Kind.NO_CODE)
+    if isinstance(tests, InteractiveTests):
+        return subtasks.refused(tests, MODE, Kind.NO_CODE)
+    calls = isinstance(tests, CallTests)
     return Verdict(
-        kind=kind,
-        passed=passed,
-        total=len(tests.cases),
-        first_failure=first,
-        outcomes=tuple(outcomes),
-        mode="stdio",
-    )
-
-
-def _uncompiled(outcome: Outcome, total: int, mode: str) -> Verdict:
-    """Return the verdict on a program that its compiler refused."""
-    return Verdict(
-        kind=outcome.kind,
+        kind=Kind.NO_CODE,
         passed=0,
-        total=total,
-        first_failure=reasons.ended(0, outcome),
-        outcomes=(outcome,),
-        mode=mode,
+        total=len(tests.calls) if isinstance(tests, CallTests) else 1,
+        first_failure=None,
+        outcomes=(),
+        mode="calls" if calls else "proxy",
     )
 
 

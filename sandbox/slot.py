@@ -277,6 +277,8 @@ class Slot:
         try:
             rights = struct.pack(f"{len(riding)}i", *riding)
             self._control.sendmsg([request], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
+            self._let_go(settings.STDIN_FD, stdin_fd)
+            self._let_go(settings.STDOUT_FD, stdout_fd)
         except OSError as error:
             self._stop()
             self._forget_run()
@@ -292,6 +294,20 @@ class Slot:
 
     def _fit(self, limits: Limits) -> None:
         """Give up a zygote whose surroundings do not fit a run; the box of containers does."""
+
+    def _let_go(self, place: int, given: int) -> None:
+        """Close our copy of a pipe's end: while we held it, the other side would see no end."""
+        if given >= 0:
+            null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+            os.dup2(null, self._fds[place], inheritable=False)
+            os.close(null)
+
+    def fileno(self) -> int:
+        """Return a descriptor that can be read once the run under way has ended, and no sooner."""
+        if self._control is None:
+            self._start()
+        assert self._control is not None
+        return self._control.fileno()
 
     def _await_at_most(self, seconds: float) -> None:
         assert self._control is not None
