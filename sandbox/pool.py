@@ -68,6 +68,7 @@ class Pool:
             raise ValueError(f"workers must be positive, got {workers}")
         first = open_box(box, require=require, packages=packages)
         self.box_name: str = first.name
+        self.box_kind: str = first.kind
         self._packages = packages
         self._confirm = confirm_timeouts
         self._queue: queue.Queue[_Item | None] = queue.Queue(queue_size or 4 * self.workers)
@@ -139,6 +140,21 @@ class Pool:
         self._queue.put((job, future))
         self._drain_if_ended()
         return future
+
+    def offer(self, job: Job, future: Future[Result]) -> bool:
+        """Queue a job whose result `future` gets; False, at once, when the queue is full.
+
+        For whoever has a queue of his own before this one: a future may be of a class that hears
+        of its begin (`set_running_or_notify_cancel`) and end, in the worker's thread.
+        """
+        if self._closed:
+            raise RuntimeError("this pool is closed")
+        try:
+            self._queue.put_nowait((job, future))
+        except queue.Full:
+            return False
+        self._drain_if_ended()
+        return True
 
     def _drain_if_ended(self) -> None:
         """Cancel what was queued while the pool closed: no worker is left to take it."""

@@ -50,6 +50,12 @@ _UIDS_PER_PROCESS = 2_000
 _numbers = itertools.count()
 _free_numbers: list[int] = []
 _numbers_lock = threading.Lock()
+_restarts = [0]  # zygotes that were started again in this process
+
+
+def restarts() -> int:
+    """Return how many zygotes of this process died, or were given up, and were started again."""
+    return _restarts[0]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +93,7 @@ class Slot:
         self._timeout_s = 0.0
         self._collector: socket.socket | None = None
         self._running = False
+        self._was_started = False
         self._start()
 
     @property
@@ -117,6 +124,10 @@ class Slot:
     def _start(self) -> None:
         if not kernel.machine_is_known() and self.kind != "unsafe":
             raise SandboxUnavailable("the system call tables know x86_64 and aarch64 only")
+        if self._was_started:
+            with _numbers_lock:
+                _restarts[0] += 1
+        self._was_started = True
         told, ours = self._launch()
         self._control = ours
         ours.settimeout(_START_S)
