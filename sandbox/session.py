@@ -26,6 +26,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import PurePosixPath
 from types import TracebackType
 
@@ -88,6 +89,7 @@ class Session:
         self._number = 0
         self._link: Link | None = None
         self._folder = -1
+        self._thread: ThreadPoolExecutor | None = None
         self._owns_slot = slot is None
         self._slot = slot or open_slot(box, require=require, packages=packages)
         self.used_at = time.monotonic()
@@ -214,6 +216,8 @@ class Session:
             why = self._why(outcome)
             if outcome.kind is not Kind.PASSED:
                 kind = outcome.kind
+        elif by_itself:
+            why = f"it ended when it was interrupted at its limit of {clock.why()}"
         self._over = f"the session ended with cell {self._number}: {why}"
         return CellResult(
             kind=kind,
@@ -263,7 +267,10 @@ class Session:
         return self._slot.finish()
 
     def interrupt(self) -> None:
-        """Interrupt the running cell, as Ctrl-C would; any thread may."""
+        """Interrupt the running cell, as Ctrl-C would; any thread may.
+
+        One that has not begun yet may miss it: whoever asked looks again.
+        """
         link = self._link
         if link is not None and self.busy:
             link.signal(signal.SIGINT)
@@ -279,8 +286,11 @@ class Session:
 
     async def arun(self, source: str) -> CellResult:
         """Run a cell without blocking the event loop; a cancelled one is interrupted."""
+        # A thread of its own: the event loop's are few, and a cell may take long.
+        if self._thread is None:
+            self._thread = ThreadPoolExecutor(1, thread_name_prefix="session")
         try:
-            return await asyncio.to_thread(self.run, source)
+            return await asyncio.get_running_loop().run_in_executor(self._thread, self.run, source)
         except asyncio.CancelledError:
             self.interrupt()
             raise
@@ -351,6 +361,8 @@ class Session:
                 log.warning("a session's box broke at its end error=%s", error)
             finally:
                 self._over = "this session is closed"
+                if self._thread is not None:
+                    self._thread.shutdown(wait=False)
                 if self._owns_slot:
                     self._slot.close()
 

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -32,7 +33,7 @@ def reply(nonce, value=b'+forged'):
 @pytest.fixture(scope="module", params=["namespace", "restricted"])
 def kept(request: pytest.FixtureRequest) -> Iterator[Session]:
     try:
-        session = Session(request.param, limits=LIMITS, cell_s=0.5, cell_wall_s=1)
+        session = Session(request.param, limits=LIMITS, cell_s=0.5, cell_wall_s=30)
     except SandboxUnavailable as error:
         pytest.skip(str(error))
     yield session
@@ -42,6 +43,7 @@ def kept(request: pytest.FixtureRequest) -> Iterator[Session]:
 @pytest.fixture
 def session(kept: Session) -> Session:
     kept.restart()
+    kept.cell_s, kept.cell_wall_s = 0.5, 30  # a busy machine is no reason to be interrupted
     return kept
 
 
@@ -102,12 +104,15 @@ ENDS = {
 )
 def test_a_cell_that_ends_its_session_says_how(session: Session, name: str) -> None:
     source, kind, words = ENDS[name]
+    if kind is Kind.TIMEOUT:
+        session.cell_wall_s = 1
     began = time.monotonic()
     result = session.run(f"import os\nprint('before', flush=True)\n{source}")
     assert time.monotonic() - began < 20
     assert (result.kind, bool(result.over)) == (kind, True), result
     assert words in result.over and result.error is not None
     assert result.stdout == "before\n" and result.value is None
+    session.cell_wall_s = 30
     _starts_anew(session)
 
 
@@ -118,6 +123,7 @@ def test_a_forbidden_call_is_told_apart(session: Session) -> None:
 
 
 def test_running_out_of_memory_is_told_apart(session: Session) -> None:
+    session.cell_s = 10
     result = session.run("kept = 1\nx = bytearray(10**12)")
     assert result.kind is Kind.MEMORY and not result.over  # refused at once: the state is kept
     assert session.run("kept").value == "1"
@@ -176,7 +182,7 @@ def test_children_outlive_a_cell_but_not_the_session(session: Session) -> None:
     )
     began = time.monotonic()
     assert session.run(source).value == "'done'"
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 15
     assert _alive(mark)
     assert session.run("1").value == "1"
     session.restart()
@@ -221,9 +227,11 @@ def test_what_children_write_later_is_the_later_cells(session: Session) -> None:
 )  # fmt: skip
 def test_a_cell_that_wrecks_its_process_has_some_result(session: Session, source: str) -> None:
     began = time.monotonic()
+    session.cell_wall_s = 2
     result = session.run(source)
     assert time.monotonic() - began < 20
     assert isinstance(result.kind, Kind)
+    session.cell_wall_s = 30
     if result.over:
         _starts_anew(session)
     else:
@@ -268,6 +276,33 @@ def test_a_broken_box_raises_and_a_restart_mends_it() -> None:
             session.run("import time; time.sleep(3)")
         session.restart()
         assert session.run("2").value == "2"
+
+
+LINKED = "talks to the supervisor by passing descriptors"  # a session is given a socket: its link
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["namespace", "restricted"])
+def test_what_a_run_may_not_do_a_cell_may_not_either(kind: str, arena_module: ModuleType) -> None:
+    arena = arena_module.Arena(kind)
+    tried = []
+    try:
+        with Session(kind, limits=LIMITS, cell_s=2, cell_wall_s=3) as session:
+            for attack in arena_module.attacks():
+                held = kind not in attack.get("not_held", {}) and attack["name"] != LINKED
+                if attack["subject"] == "resources" or not (held and arena_module.applies(attack)):
+                    continue
+                result = session.run(arena.source_of(attack))
+                broke = [x for x in result.stdout.splitlines() if x.startswith("BROKE")]
+                assert not broke, attack["name"]
+                tried.append(attack["name"])
+                session.restart()
+                assert session.run("2 + 3").value == "5", attack["name"]
+        after = arena.look()
+        assert {name: after[name] for name in arena.before} == arena.before
+    finally:
+        arena.close()
+    assert len(tried) > 50
 
 
 def test_sessions_see_nothing_of_each_other(session: Session) -> None:
