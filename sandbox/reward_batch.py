@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Protocol
 
 from sandbox import reward_key
-from sandbox.cases import CallTests, StdioTests, Tests
+from sandbox.cases import CallTests, InteractiveTests, StdioTests, Tests
 from sandbox.errors import SandboxBroken, SandboxError
 from sandbox.outcome import Kind, Outcome
 from sandbox.pool import Job
@@ -86,7 +86,8 @@ class Rewarder:
     cache: a `VerdictCache`, or the path of its file; False switches it off, True is one file of the
         user's (`reward_cache.default_path`).
     version: told apart from others in the cache. A pool on a remote server needs one to use the
-        cache at all, since a server's own version does not show in its address.
+        cache at all, since a server's own version does not show in its address; so do tests of
+        projects with a folder of packages.
     retries: how often a program is judged again whose box broke.
     """
 
@@ -181,7 +182,7 @@ class Rewarder:
             tests = rollout.tests
             # One problem's tests judge many rollouts, and are the same object.
             if ("tests", id(tests)) not in digests:
-                digests["tests", id(tests)] = reward_key.of_tests(tests)
+                digests["tests", id(tests)] = reward_key.of_tests(tests, self._version)
             if ("limits", id(rollout.limits)) not in digests:
                 digests["limits", id(rollout.limits)] = reward_key.of_limits(rollout.limits)
             if program.language not in places:
@@ -286,8 +287,8 @@ class Rewarder:
 
 def _stops_early(tests: Tests) -> bool:
     """Return whether passes after the first failure go uncounted. Subtasks count as they must."""
-    if isinstance(tests, StdioTests):
-        return tests.stop_early and not getattr(tests, "subtasks", None)
+    if isinstance(tests, StdioTests | InteractiveTests):
+        return tests.stop_early and not tests.subtasks
     return isinstance(tests, CallTests) and tests.stop_early
 
 

@@ -20,6 +20,7 @@ from sandbox import installed
 from sandbox.cases import Tests
 from sandbox.languages import LANGUAGES
 from sandbox.program import Limits, Program
+from sandbox.project.tests import ProjectTests
 
 _SOURCES = ("*.py", "*.c")
 
@@ -33,12 +34,22 @@ class Known(Protocol):
     def packages(self) -> tuple[str, ...]: ...
 
 
-def of_tests(tests: Tests) -> bytes | None:
-    """Return the digest of tests; None where they cannot be written down (a comparer of yours)."""
+def of_tests(tests: Tests, version: str = "") -> bytes | None:
+    """Return the digest of tests; None where they do not say all that they judge by.
+
+    That is so with a comparer of yours; with a project whose snapshot is a folder, or an archive
+    without its sha256; and with a project's folder of packages, unless `version` stands for it.
+    """
     from sandbox.tests_json import tests_to_json
 
+    if isinstance(tests, ProjectTests):
+        pinned = tests.snapshot.sha256 or tests.snapshot.kind == "inline"
+        if not pinned or (tests.packages_dir and not version):
+            return None
+    judges = [getattr(tests, name, None) for name in ("checker", "interactor")]
+    tools = [_tools(one.language) for one in judges if isinstance(one, Program)]
     try:
-        return _digest(tests_to_json(tests))
+        return _digest([tests_to_json(tests), tools])
     except ValueError:
         return None
 
@@ -58,18 +69,22 @@ def of_limits(limits: Limits) -> bytes:
 
 def of_place(pool: Known, language: str, version: str) -> bytes:
     """Return the digest of where it is judged; version: what the user adds to it."""
-    tools = ""
-    if language in LANGUAGES and language != "python":
-        try:
-            tools = installed.tools(language).identity
-        except installed.Missing:
-            tools = "missing"
-    return _digest([pool.box_name, _judging(), _python(pool.packages), tools, version])
+    return _digest([pool.box_name, _judging(), _python(pool.packages), _tools(language), version])
 
 
 def of_all(*digests: bytes) -> bytes:
     """Return the key of a verdict."""
     return hashlib.sha256(b"".join(digests)).digest()
+
+
+def _tools(language: str) -> str:
+    """Return what identifies a language's compiler or interpreter; Python is told by `_python`."""
+    if language not in LANGUAGES or language == "python":
+        return ""
+    try:
+        return installed.tools(language).identity
+    except installed.Missing:
+        return "missing"
 
 
 @functools.cache

@@ -130,9 +130,8 @@ class Scheme:
     def _tests(self, verdict: Verdict) -> float:
         if self.tests == "all":
             return 1.0 if verdict.ok else 0.0
-        most = getattr(verdict, "points_most", 0.0)
-        if self.tests == "points" and most:
-            return float(getattr(verdict, "points", 0.0) / most)
+        if self.tests == "points" and verdict.points_most:
+            return verdict.points / verdict.points_most
         return verdict.passed / verdict.total if verdict.total else 0.0
 
 

@@ -37,9 +37,9 @@ def test_a_fraction_of_the_tests() -> None:
 def test_points_where_a_verdict_has_them() -> None:
     scheme = Scheme(tests="points")
     assert reward(verdict(1), scheme).value == 0.25
-    if "points" in {field.name for field in dataclasses.fields(Verdict)}:
-        pointed = dataclasses.replace(verdict(1), points=30.0, points_most=40.0)
-        assert reward(pointed, scheme).value == 0.75
+    pointed = dataclasses.replace(verdict(1), points=30.0, points_most=40.0)
+    assert reward(pointed, scheme).value == 0.75
+    assert reward(pointed, Scheme(tests="fraction")).value == 0.25
 
 
 def test_dapos_punishment_is_linear_between_its_bounds() -> None:

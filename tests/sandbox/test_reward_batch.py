@@ -22,12 +22,15 @@ from sandbox import (
     Outcome,
     Pool,
     Program,
+    ProjectTests,
     SandboxBroken,
     SandboxError,
+    Snapshot,
     StdioCase,
     StdioTests,
     TestsBroken,
     Verdict,
+    reward_key,
 )
 from sandbox.reward import Overlong, Rewarder, Rollout, Scheme, ThinkAnswer, VerdictCache
 
@@ -162,6 +165,24 @@ def test_a_custom_comparer_is_judged_and_not_kept(counted: Counted, tmp_path: Pa
             assert [reward.value for reward in rewards] == [1, 1]
         assert rewarder.cache is not None and len(rewarder.cache) == 0
     assert len(counted.jobs) == 2  # once a batch
+
+
+def test_what_tests_do_not_say_keeps_them_from_being_known_again() -> None:
+    def project(snapshot: Snapshot, **more: str) -> ProjectTests:
+        return ProjectTests(snapshot=snapshot, fail_to_pass=("test_a.py::test",), **more)  # type: ignore[arg-type]
+
+    pinned = Snapshot.archive("a.tar", sha256="0" * 64)
+    assert reward_key.of_tests(project(pinned)) is not None
+    assert reward_key.of_tests(project(Snapshot.archive("a.tar"))) is None
+    assert reward_key.of_tests(project(Snapshot.folder("a"))) is None
+    assert reward_key.of_tests(project(pinned, packages_dir="/packages")) is None
+    assert reward_key.of_tests(project(pinned, packages_dir="/packages"), "v1") is not None
+    checked = [
+        dataclasses.replace(DOUBLE, checker=Program(language=language, source="x"))
+        for language in ("python", "cpp", "c")
+    ]
+    digests = {reward_key.of_tests(tests) for tests in (DOUBLE, *checked)}
+    assert len(digests) == 4 and None not in digests
 
 
 @pytest.mark.slow
