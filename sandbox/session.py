@@ -128,7 +128,7 @@ class Session:
         with theirs:
             self._slot.begin(
                 settings.SESSION,
-                {"idle_s": self.idle_s},
+                {"idle_s": min(self.idle_s, limits.wall_s)},
                 dataclasses.replace(limits, output_kb=flood_kb),
                 link=theirs.fileno(),
                 collect=True,

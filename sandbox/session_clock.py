@@ -34,7 +34,7 @@ class CpuClock:
             if self._file is None:
                 return sum(map(_used_s, _family(self._pid)))
             text = self._file.read_text()
-        except FileNotFoundError:  # the slot has ended
+        except OSError:  # the slot has ended, and its cgroup with it
             return 0.0
         if text.startswith("usage_usec "):  # v2: cpu.stat
             return int(text.split()[1]) / 1e6
