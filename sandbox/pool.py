@@ -116,7 +116,7 @@ class Pool:
     def _do(self, box: Box, job: Job) -> Result:
         with self._alone.shared():
             result = _once(box, job)
-        if result.kind is Kind.TIMEOUT and self._confirm:
+        if self._confirm and _timed_out(result):
             with self._alone.exclusive():
                 result = _once(box, job)
         return result
@@ -298,6 +298,12 @@ def _once(box: Box, job: Job) -> Result:
     if job.tests is None:
         return box.run(job.program, job.limits, job.collect)
     return box.judge(job.program, job.tests, job.limits)
+
+
+def _timed_out(result: Result) -> bool:
+    """Return whether any run was out of time: where each case counts, each must be confirmed."""
+    runs = result.outcomes if isinstance(result, Verdict) else ()
+    return any(one.kind is Kind.TIMEOUT for one in (result, *runs))
 
 
 def _settled(future: Future[Result]) -> Result | SandboxError:
