@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import sys
 from collections.abc import Iterator
@@ -12,10 +13,11 @@ from typing import Annotated
 import typer
 
 from sandbox import cases, doctor, languages
-from sandbox.errors import SandboxError, SandboxUnavailable
+from sandbox.errors import SandboxError, SandboxUnavailable, TestsBroken
 from sandbox.outcome import Kind
 from sandbox.pool import Pool
 from sandbox.program import Limits, Program
+from sandbox.tests_json import tests_from_json
 
 app = typer.Typer(
     help="Run and judge programs in a box.", no_args_is_help=True, add_completion=False
@@ -78,6 +80,45 @@ def _lacks() -> Iterator[None]:
     except SandboxUnavailable as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(3) from None
+    except TestsBroken as error:
+        typer.echo(f"the tests are broken: {error}", err=True)
+        raise typer.Exit(2) from None
+
+
+def _tests(
+    stdin: Path | None,
+    expected: Path | None,
+    checker: Path | None,
+    interactor: Path | None,
+    tests: Path | None,
+) -> cases.Tests:
+    """Return the tests that the options name."""
+    try:
+        if tests is not None:
+            if stdin or expected or checker or interactor:
+                raise ValueError("--tests stands alone: the file says it all")
+            return tests_from_json(json.loads(_read(tests)), host_paths=True)
+        given, answer = (_read(path) if path else "" for path in (stdin, expected))
+        if interactor is not None:
+            if checker:
+                raise ValueError("--interactor decides alone, without --checker")
+            talk = cases.InteractiveCase(input=given, answer=answer)
+            return cases.InteractiveTests(interactor=_judge_program(interactor), cases=(talk,))
+        if stdin is None or not (expected or checker):
+            raise ValueError("--stdin needs --expected or --checker; or give --interactor, --tests")
+        case = cases.StdioCase(stdin=given, stdout=answer)
+        program = _judge_program(checker) if checker else None
+        return cases.StdioTests(cases=(case,), checker=program)
+    except (ValueError, RecursionError) as error:
+        typer.echo(f"{f'--tests {tests}: ' if tests else ''}{error}", err=True)
+        raise typer.Exit(2) from None
+
+
+def _judge_program(path: Path) -> Program:
+    """Return a checker or an interactor, with the headers that lie beside it (testlib.h)."""
+    headers = path.parent.glob("*.h") if path.suffix in (".cpp", ".cc", ".c") else ()
+    program = _program(path, "")
+    return dataclasses.replace(program, files={one.name: one.read_bytes() for one in headers})
 
 
 @app.command()
@@ -111,26 +152,36 @@ def run(
 @app.command()
 def judge(
     source: _Source,
-    stdin: Annotated[Path, typer.Option(help="A file for the program's stdin.")],
-    expected: Annotated[Path, typer.Option(help="A file with the stdout it must give.")],
+    stdin: Annotated[Path | None, typer.Option(help="A file for the program's stdin.")] = None,
+    expected: Annotated[Path | None, typer.Option(help="The stdout it must give.")] = None,
+    checker: Annotated[Path | None, typer.Option(help="A program that looks at stdout.")] = None,
+    interactor: Annotated[Path | None, typer.Option(help="A program that talks to it.")] = None,
+    tests: Annotated[Path | None, typer.Option(help="Tests of any kind, as JSON.")] = None,
     language: _Language = "",
     cpu_s: _Cpu = 10.0,
     memory_mb: _Memory = 512,
     box: _Box = "auto",
     as_json: _Json = False,
 ) -> None:
-    """Judge a program by one stdin and its expected stdout."""
-    tests = cases.StdioTests.of((_read(stdin), _read(expected)))
+    """Judge a program: by --tests, or by --stdin with --expected, --checker or --interactor."""
+    wanted = _tests(stdin, expected, checker, interactor, tests)
     program, limits = _program(source, language), _limits(cpu_s, memory_mb)
     with _pool(box) as pool, _lacks():
-        verdict = pool.judge(program, tests, limits)
+        verdict = pool.judge(program, wanted, limits)
     if as_json:
         typer.echo(json.dumps(verdict.to_json()))
     else:
         failure = verdict.first_failure
         typer.echo(verdict.kind.value)
         if failure:
-            typer.echo(f"{failure.reason}; expected {failure.expected}, got {failure.got}")
+            both = failure.expected or failure.got
+            words = f"; expected {failure.expected}, got {failure.got}" if both else ""
+            typer.echo(f"{failure.reason}{words}")
+        for one in verdict.subtasks:
+            why = f": {one.why}" if one.why else ""
+            typer.echo(f"{one.name}: {one.points:g} of {one.points_most:g} points{why}")
+        if verdict.subtasks:
+            typer.echo(f"{verdict.points:g} of {verdict.points_most:g} points")
     raise typer.Exit(0 if verdict.ok else 1)
 
 
