@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sandbox import cgroup, toolchain
+from sandbox import cgroup, plainly, toolchain
 from sandbox.errors import SandboxBroken, SandboxUnavailable
 from sandbox.inside import kernel, native, settings, workplace
 from sandbox.inside.settings import REPLY, REQUEST, STAGE_DONE, Settings
@@ -38,7 +38,6 @@ _BOOTSTRAP = (
     "from sandbox.inside import hooks; hooks.keep_back();"
     "from sandbox.inside.guard import main; main()"
 )
-_ANY_ADDRESS = 1 << 62  # what Python's setrlimit takes for a number, and no process has
 _START_S = 60.0
 _GRACE_S = 30.0
 _STAGES = (
@@ -90,6 +89,7 @@ class Slot:
         self._errors = -1
         self._fds: list[int] = []
         self._limits = Limits()
+        self._in_c = False
         self._timeout_s = 0.0
         self._collector: socket.socket | None = None
         self._running = False
@@ -136,8 +136,10 @@ class Slot:
             answer = ours.recv(4096)
         except OSError as error:
             answer = str(error).encode()
-        last_words = self._last_words(failed=answer != settings.READY)
-        if answer != settings.READY:
+        self._in_c = answer == settings.READY_IN_C
+        failed = answer not in (settings.READY, settings.READY_IN_C)
+        last_words = self._last_words(failed=failed)
+        if failed:
             self._stop()
             why = last_words or answer.decode(errors="replace") or "its process ended at once"
             raise SandboxUnavailable(f"the {self.kind} box does not start: {why}")
@@ -254,7 +256,8 @@ class Slot:
                 self._stop()
                 self._start()
                 self._group.prepare(limits)
-        packed = marshal.dumps(dict(job))
+        plain = plainly.message(job) if mode == settings.COMMAND and self._in_c else None
+        packed, mode = (plain, settings.PLAIN) if plain else (marshal.dumps(dict(job)), mode)
         new = os.memfd_create
         if stdin_fd >= 0:
             first = os.dup(stdin_fd)
@@ -279,7 +282,7 @@ class Slot:
         self._limits = limits
         memory = limits.memory_mb * _MIB
         # Room above the memory limit for what is reserved and never touched (numpy, threads).
-        address = _ANY_ADDRESS if any_address else max(4 * memory, memory + 4096 * _MIB)
+        address = settings.ANY_ADDRESS if any_address else max(4 * memory, memory + 4096 * _MIB)
         request = REQUEST.pack(
             mode, flags, limits.cpu_s, limits.wall_s, memory, address,
             limits.disk_mb * _MIB, limits.output_kb * 1024, limits.processes, len(packed),

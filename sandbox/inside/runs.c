@@ -15,7 +15,9 @@
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -25,11 +27,15 @@
 #include <time.h>
 #include <unistd.h>
 
+#define ANSWERS_FD 3
+#define PAYLOAD_FD 4
 #define LINK_FD 5
 #define MOST_FDS 8
 #define DESCRIPTORS 256
 #define HAS_LINK 1
 #define HAS_COLLECT 2
+#define PLAIN 8
+#define ANY_ADDRESS (1ull << 62)
 #define TICK_S 0.05
 #define WALL 0x40000000
 
@@ -65,6 +71,7 @@ struct run {
 };
 
 enum { CHILD, WATCH, CLOSED, FAILED };
+enum { DONE = 255 }; /* the stage of a child with every layer on */
 
 /* Not on Python's heap: what is written while a child lives must lie on pages of its own, or the
  * kernel takes the huge page apart that holds it (memory.c). */
@@ -162,7 +169,7 @@ static int set_limits(const struct plan *plan, const struct request *request) {
     return limit(RLIMIT_CPU, whole_s, whole_s + 1) ||
            limit(RLIMIT_FSIZE, request->disk, request->disk) ||
            limit(RLIMIT_AS, request->address, request->address) ||
-           (plan->limits_data && limit(RLIMIT_DATA, request->memory, request->memory)) ||
+           (plan->limits_data && request->address < ANY_ADDRESS && limit(RLIMIT_DATA, request->memory, request->memory)) ||
            limit(RLIMIT_NPROC, request->processes, request->processes);
 }
 
@@ -199,6 +206,81 @@ static void put_on(const struct plan *plan, const struct run *run, int changes_u
         memcpy((void *)(plan->page + 4), &number, sizeof number);
         _exit(120);
     }
+}
+
+/* The words of a command that come next in its message: a count, and strings that end in a zero. */
+static char **words(char **at) {
+    uint32_t count;
+    memcpy(&count, *at, sizeof count);
+    *at += sizeof count;
+    char **found = malloc((count + 1) * sizeof *found);
+    for (uint32_t i = 0; found && i < count; i++) {
+        found[i] = *at;
+        *at += strlen(*at) + 1;
+    }
+    if (found)
+        found[count] = NULL;
+    return found;
+}
+
+/* Lay down the file that comes next: its size, its name, its bytes. */
+static int lay_down(char **at) {
+    uint64_t size;
+    memcpy(&size, *at, sizeof size);
+    char *name = *at + sizeof size;
+    *at = name + strlen(name) + 1;
+    int fd = open(name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0755);
+    for (uint64_t done = 0; fd >= 0 && done < size;) {
+        ssize_t more = write(fd, *at + done, size - done);
+        if (more < 0)
+            return -1;
+        done += more;
+    }
+    *at += size;
+    return fd < 0 ? -1 : close(fd);
+}
+
+static int grow_stack(uint64_t size) {
+    struct rlimit bound;
+    if (!size)
+        return 0;
+    if (getrlimit(RLIMIT_STACK, &bound))
+        return -1;
+    bound.rlim_cur = bound.rlim_max != RLIM_INFINITY && bound.rlim_max < size ? bound.rlim_max : size;
+    return setrlimit(RLIMIT_STACK, &bound);
+}
+
+/* In the child, every layer on: be the command, as launch.py would. The message is our own, made by
+ * sandbox/plainly.py: stack, whether the link is executed, files, arguments, environment.
+ */
+static void be_command(const struct run *run) {
+    char *at = mmap(NULL, run->request.size, PROT_READ | PROT_WRITE, MAP_PRIVATE, PAYLOAD_FD, 0);
+    int failed = at == MAP_FAILED || setsid() < 0 || fcntl(ANSWERS_FD, F_SETFD, FD_CLOEXEC) ||
+                 fcntl(PAYLOAD_FD, F_SETFD, FD_CLOEXEC);
+    const char *what = "its message";
+    if (!failed) {
+        uint64_t stack;
+        uint32_t by_link, files;
+        memcpy(&stack, at, sizeof stack);
+        memcpy(&by_link, at + 8, sizeof by_link);
+        memcpy(&files, at + 12, sizeof files);
+        at += 16;
+        for (; files && !failed; files--)
+            failed = lay_down(&at);
+        failed = failed || grow_stack(stack) || (by_link && fcntl(LINK_FD, F_SETFD, FD_CLOEXEC));
+        if (!failed) {
+            char **command = words(&at), **environment = words(&at);
+            what = command ? command[0] : "its arguments";
+            if (command && environment && by_link)
+                execveat(LINK_FD, "", command, environment, AT_EMPTY_PATH);
+            else if (command && environment)
+                execve(command[0], command, environment);
+        }
+    }
+    int number = errno;
+    dprintf(ANSWERS_FD, "E%d\n", number);
+    dprintf(STDERR_FILENO, "[Errno %d] %s: '%s'\n", number, strerror(number), what);
+    _exit(127);
 }
 
 /* Wait for the child until the first tick of the watchdog; return whether it has ended. */
@@ -259,7 +341,7 @@ static int sleep_on(void *nothing) {
 
 /* Answer requests. Returns CHILD in a run's process with every layer on; WATCH when a run has
  * lasted until the watchdog must look at it (the caller ends and answers it); CLOSED when the
- * supervisor has hung up; FAILED with errno set.
+ * supervisor has hung up; FAILED with errno set. A plain command's process does not return.
  */
 int seedcoder_serve(const struct plan *plan, int changes_user) {
     struct run *run = &now;
@@ -284,6 +366,10 @@ int seedcoder_serve(const struct plan *plan, int changes_user) {
         }
         if (run->child == 0) {
             put_on(plan, run, changes_user);
+            if (run->request.mode == PLAIN) {
+                plan->page[0] = DONE;
+                be_command(run);
+            }
             return CHILD;
         }
         int status;

@@ -25,9 +25,12 @@ MOST_FDS = 8
 
 HAS_LINK, HAS_COLLECT = 1, 2
 
-SCRIPT, CALLS, CANDIDATE, TESTS, SHARED, FORESEEN, COMMAND, SESSION = range(8)
+ANY_ADDRESS = 1 << 62  # bytes; from here on, addresses are not limited, nor data by rlimit
+
+SCRIPT, CALLS, CANDIDATE, TESTS, SHARED, FORESEEN, COMMAND, SESSION, PLAIN = range(9)
 
 READY = b"ready"
+READY_IN_C = b"ready, in C"  # it takes PLAIN too
 STAGE_DONE = 255
 
 # Why the watchdog ended a run.

@@ -302,7 +302,7 @@ class Zygote:
             put(resource.RLIMIT_CPU, (whole_s, whole_s + 1))
             put(resource.RLIMIT_FSIZE, (disk, disk))
             put(resource.RLIMIT_AS, (address, address))
-            if not self.told.counts_memory:
+            if not self.told.counts_memory and address < settings.ANY_ADDRESS:
                 put(resource.RLIMIT_DATA, (memory, memory))
             if not self.unsafe:
                 put(resource.RLIMIT_NPROC, (processes, processes))
@@ -372,5 +372,6 @@ def main(control: _socket.socket, told: Settings, *, uid: int) -> None:
     except (OSError, ImportError) as error:
         zygote.control.send(f"{type(error).__name__}: {error}".encode())
         return
-    zygote.control.send(settings.READY)
+    in_c = native.library is not None and zygote.namespace
+    zygote.control.send(settings.READY_IN_C if in_c else settings.READY)
     zygote.serve()
