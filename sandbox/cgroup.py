@@ -15,6 +15,7 @@ from pathlib import Path
 from sandbox.program import Limits
 
 _MIB = 1 << 20
+_CACHE_MOST = 16 * _MIB
 
 
 class Group:
@@ -75,9 +76,24 @@ class Group:
             (self._pids / "pids.max").write_text(str(wanted[1] + 2))
             self._limits = wanted
         if self._peak >= 0:
-            os.pwrite(self._peak, b"0", 0)
-            # What is left is page cache that earlier runs were the first to read.
-            self._before = int(os.pread(self._peak, 32, 0))
+            self._forget_peak()
+            if self._before > _CACHE_MOST:
+                self._drop_cache()
+                self._forget_peak()
+
+    def _forget_peak(self) -> None:
+        os.pwrite(self._peak, b"0", 0)
+        # What is left is page cache that earlier runs were the first to read.
+        self._before = int(os.pread(self._peak, 32, 0))
+
+    def _drop_cache(self) -> None:
+        """Give the page cache back: taken away under a run, it would hide what the run held."""
+        if self.version == 1:
+            name, text = "memory.force_empty", "0"
+        else:
+            name, text = "memory.reclaim", str(self._before)
+        with contextlib.suppress(OSError):  # v2 says so when it found less than that
+            (self._memory / name).write_text(text)
 
     def _set_memory(self, size: int) -> None:
         for attempt in range(20):
