@@ -17,11 +17,16 @@ from sandbox.errors import SandboxError, SandboxUnavailable, TestsBroken
 from sandbox.outcome import Kind
 from sandbox.pool import Pool
 from sandbox.program import Limits, Program
+from sandbox.server import command as server_command
 from sandbox.tests_json import tests_from_json
 
 app = typer.Typer(
     help="Run and judge programs in a box.", no_args_is_help=True, add_completion=False
 )
+image_app = typer.Typer(help="Images of the docker box.", no_args_is_help=True)
+app.add_typer(image_app, name="image")
+app.command()(server_command.serve)
+app.add_typer(server_command.key_app, name="key")
 
 _Source = Annotated[Path, typer.Argument(help="A program; - for standard input.")]
 _Language = Annotated[
@@ -29,7 +34,7 @@ _Language = Annotated[
 ]
 _Cpu = Annotated[float, typer.Option("--cpu-s", help="CPU seconds.")]
 _Memory = Annotated[int, typer.Option("--memory-mb", help="MiB of memory.")]
-_Box = Annotated[str, typer.Option("--box", help="auto, namespace, restricted or unsafe.")]
+_Box = Annotated[str, typer.Option("--box", help="auto, namespace, restricted, docker:IMAGE, URL.")]
 _Json = Annotated[bool, typer.Option("--json", help="Print the whole outcome as JSON.")]
 
 
@@ -203,6 +208,41 @@ def languages_(as_json: _Json = False) -> None:
             + (one.version if one.there else f"not here; to install: {one.install}")
         )
     typer.echo(f"{sum(one.there for one in found)} of {len(found)} languages", err=True)
+
+
+@image_app.command("build")
+def image_build(
+    name: Annotated[str, typer.Option(help="What to call the image.")] = "seedcoder-sandbox",
+    minimal: Annotated[
+        bool, typer.Option("--minimal", help="Python and the C library only, in about a minute.")
+    ] = False,
+) -> None:
+    """Make the image of the docker box: from its Dockerfile, or here of Debian packages."""
+    from sandbox.containers import image
+
+    try:
+        typer.echo(image.build(name, minimal=minimal, say=lambda line: typer.echo(line, err=True)))
+    except SandboxError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(3) from None
+
+
+@image_app.command("list")
+def image_list(as_json: _Json = False) -> None:
+    """List the engine's images, ours first."""
+    from sandbox.containers import image
+
+    try:
+        found = image.images()
+    except SandboxError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(3) from None
+    if as_json:
+        rows = [{"name": x.name, "size_mb": x.size_mb, "ours": x.ours} for x in found]
+        typer.echo(json.dumps(rows))
+        return
+    for one in found:
+        typer.echo(f"{one.name:<40} {one.size_mb:>6} MiB{'  ours' if one.ours else ''}")
 
 
 @app.command()

@@ -1,0 +1,176 @@
+"""The queue in front of the pool: bounded, in order, and left by those whose client has gone.
+
+The pool itself is given only what keeps its workers busy, so that a waiting program can always be
+taken back. Limits of a run start in its box, not here. Everything but `Flight`'s own methods
+happens in the event loop's thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+
+from sandbox.errors import SandboxBroken, SandboxError
+from sandbox.pool import Job, Pool, Result
+from sandbox.server.metrics import Metrics
+from sandbox.server.refusal import Gone, draining, full
+
+# Called once: with the rendered result, or with what went wrong.
+Landed = Callable[[bytes | None, BaseException | None], None]
+Render = Callable[[Result], bytes]
+
+_SMOOTHING = 0.05  # ours: how much the last run counts for the mean
+_LONGEST_RETRY_S = 30
+
+
+class Flight(Future[Result]):
+    """A job from its admission to its result. It hears from the pool when it begins and ends."""
+
+    def __init__(self, job: Job, render: Render, home: Callable[[Flight], None]) -> None:
+        super().__init__()
+        self.job = job
+        self.render = render
+        self.waiters: list[Landed] = []
+        self.noted: Landed | None = None  # hears of the end too, but is nobody to run it for
+        self.admitted_at = time.monotonic()
+        self.began_at = self.ended_at = 0.0
+        self._home = home
+
+    def set_running_or_notify_cancel(self) -> bool:
+        """A worker has taken it from the pool's queue."""
+        self.began_at = time.monotonic()
+        going = super().set_running_or_notify_cancel()
+        if not going:
+            self._home(self)
+        return going
+
+    def set_result(self, result: Result) -> None:
+        """It has run."""
+        self.ended_at = time.monotonic()
+        super().set_result(result)
+        self._home(self)
+
+    def set_exception(self, exception: BaseException | None) -> None:
+        """Its box failed."""
+        self.ended_at = time.monotonic()
+        super().set_exception(exception)
+        self._home(self)
+
+
+class Dispatcher:
+    """The waiting flights of one pool. most: that may wait; those of batches come on top."""
+
+    def __init__(self, pool: Pool, most: int, metrics: Metrics) -> None:
+        self._pool = pool
+        self._most = most
+        self._metrics = metrics
+        self._waiting: dict[Flight, None] = {}  # in order, and left at any place at no cost
+        self._inside = 0  # given to the pool and not yet back
+        self._room = 2 * pool.workers
+        self._back: deque[Flight] = deque()
+        self._woken = False
+        self._loop = asyncio.get_running_loop()
+        self._mean_s = 0.05
+        self.is_draining = False
+
+    @property
+    def waiting(self) -> int:
+        """Programs that no worker has begun."""
+        return len(self._waiting) + max(0, self._inside - self._pool.workers)
+
+    @property
+    def running(self) -> int:
+        """Programs under way."""
+        return min(self._inside, self._pool.workers)
+
+    def admit(self, job: Job, render: Render, *, of_batch: bool = False) -> Flight:
+        """Queue a job. Raises Refusal when the queue is full, or the server about to end.
+
+        of_batch: it has a bound of its own and is not refused.
+        """
+        if self.is_draining:
+            raise draining()
+        if not of_batch and len(self._waiting) >= self._most:
+            raise full(f"{self.waiting} programs wait already", self.retry_after_s())
+        flight = Flight(job, render, self._came_back)
+        self._waiting[flight] = None
+        self._feed()
+        return flight
+
+    def retry_after_s(self) -> int:
+        """Return in how many seconds there is likely to be room."""
+        seconds = self._mean_s * (self.waiting + 1) / self._pool.workers
+        return max(1, min(_LONGEST_RETRY_S, math.ceil(seconds)))
+
+    def leave(self, flight: Flight, waiter: Landed) -> None:
+        """Wait for a flight no more; what nobody waits for and has not begun never will."""
+        if waiter in flight.waiters:
+            flight.waiters.remove(waiter)
+        if flight.waiters:
+            return
+        self._waiting.pop(flight, None)
+        if flight.cancel():  # refused by a flight that has begun
+            self._metrics.dropped.inc()
+            _tell(flight, None, Gone())
+
+    def abandon(self, error: Exception) -> None:
+        """Answer everybody who waits with `error`; what has not begun never will."""
+        waiting = list(self._waiting)
+        self._waiting.clear()
+        for flight in waiting:
+            flight.cancel()
+            _tell(flight, None, error)
+
+    def _feed(self) -> None:
+        while self._waiting and self._inside < self._room:
+            flight = next(iter(self._waiting))
+            if not self._pool.offer(flight.job, flight):
+                return
+            del self._waiting[flight]
+            self._inside += 1
+
+    def _came_back(self, flight: Flight) -> None:
+        """Note it, in a worker's thread; many that come at once wake the loop once."""
+        self._back.append(flight)
+        if not self._woken:
+            self._woken = True
+            self._loop.call_soon_threadsafe(self._collect)
+
+    def _collect(self) -> None:
+        self._woken = False
+        while self._back:
+            flight = self._back.popleft()
+            self._inside -= 1
+            self._feed()
+            if not flight.cancelled():
+                self._settle(flight)
+
+    def _settle(self, flight: Flight) -> None:
+        wait_s = flight.began_at - flight.admitted_at
+        run_s = flight.ended_at - flight.began_at
+        self._mean_s += _SMOOTHING * (run_s - self._mean_s)
+        error = flight.exception()
+        if error is not None:
+            self._metrics.failed(wait_s, run_s, type(error).__name__)
+            known = isinstance(error, SandboxError)
+            if not known:  # a fault of ours that no error of the sandbox stands for
+                self._metrics.log_fault(error)
+                error = SandboxBroken(f"the judge failed: {type(error).__name__}")
+            _tell(flight, None, error)
+            return
+        result = flight.result()
+        what = "run" if flight.job.tests is None else "judge"
+        self._metrics.ran(wait_s, run_s, what, result.kind.value)
+        _tell(flight, flight.render(result), None)
+
+
+def _tell(flight: Flight, answer: bytes | None, error: BaseException | None) -> None:
+    waiters, flight.waiters = flight.waiters, []
+    if flight.noted is not None:
+        flight.noted(answer, error)
+    for waiter in waiters:
+        waiter(answer, error)

@@ -1,0 +1,112 @@
+"""The server's process: its socket, its signals, its end.
+
+SIGTERM or Ctrl-C drains: /readyz says 503, programs that run or wait go on for `drain_s`, new ones
+get 503. The second ends at once; the guards of the boxes then end what ran in them.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import sys
+import time
+from collections.abc import Callable
+from types import FrameType
+
+import uvicorn
+from fastapi import FastAPI
+
+from sandbox.server.config import ServerConfig
+from sandbox.server.house import House
+from sandbox.server.refusal import draining
+
+log = logging.getLogger(__name__)
+
+_KEEP_ALIVE_S = 75  # above what clients keep an idle connection for
+_BACKLOG = 2048
+_LAST_WORDS_S = 5
+
+
+def listen(config: ServerConfig) -> socket.socket:
+    """Return the socket a server listens on. Raises OSError."""
+    family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((config.host, config.port))
+        listener.listen(_BACKLOG)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def serve(app: FastAPI, listener: socket.socket, config: ServerConfig) -> None:
+    """Serve until a signal ends it; does not return."""
+    server = _Server(
+        uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            ws="none",
+            lifespan="on",
+            backlog=_BACKLOG,
+            timeout_keep_alive=_KEEP_ALIVE_S,
+            timeout_graceful_shutdown=_LAST_WORDS_S,
+        ),
+        app.state.house,
+        config.drain_s,
+    )
+    server.run(sockets=[listener])
+    # A thread may still wait for a program that was not to be waited for.
+    _leave(0 if app.state.ended else 1)
+
+
+def _leave(code: int) -> None:
+    for flush in (sys.stdout.flush, sys.stderr.flush):
+        _quietly(flush)
+    os._exit(code)
+
+
+def _quietly(flush: Callable[[], object]) -> None:
+    try:
+        flush()
+    except (OSError, ValueError):
+        pass  # whoever read it has gone
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server that drains before it shuts down."""
+
+    def __init__(self, config: uvicorn.Config, house: House, drain_s: float) -> None:
+        super().__init__(config)
+        self._house = house
+        self._drain_s = drain_s
+        self._deadline = 0.0
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to drain at the first signal; end at the second."""
+        if self._deadline:
+            _leave(128 + sig)
+        self._deadline = time.monotonic() + self._drain_s
+        if not self.started:
+            self.should_exit = True
+            return
+        self._house.dispatcher.is_draining = True
+        log.warning(
+            "draining waiting=%d running=%d drain_s=%g",
+            self._house.dispatcher.waiting, self._house.dispatcher.running, self._drain_s,
+        )  # fmt: skip
+
+    async def on_tick(self, counter: int) -> bool:
+        """Shut down once nobody waits for an answer, or the time for that is over."""
+        if self._deadline and not self.should_exit:
+            if not self._house.requests:
+                self.should_exit = True
+            elif time.monotonic() >= self._deadline:
+                log.warning("the time to drain is over requests=%d", self._house.requests)
+                self._house.dispatcher.abandon(draining())
+                self.should_exit = True
+        return await super().on_tick(counter)
