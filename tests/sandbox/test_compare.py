@@ -197,3 +197,11 @@ def test_comparers_take_whatever_a_program_may_have_returned() -> None:
         for one in odd:
             for other in odd:
                 assert comparer(one, other) in (True, False)
+
+
+def test_many_lines_in_another_order_are_compared_at_once() -> None:
+    lines = [f"{number}" for number in range(200_000)]
+    output = "\n".join(reversed(lines))
+    assert Unordered()("\n".join(lines), output)
+    assert not Unordered()("\n".join(lines), output.replace("77\n", "78\n", 1))
+    assert Unordered(inner=TOKENS)("a  b\nc", "c\na b")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +20,8 @@ from sandbox import (
     Kind,
     Limits,
     Program,
+    ProjectTests,
+    Snapshot,
     StdioCase,
     StdioTests,
     Subtask,
@@ -127,6 +130,19 @@ asserts = st.builds(
 def test_tests_come_back_as_they_were(tests: Tests) -> None:
     text = json.dumps(tests_to_json(tests), allow_nan=False)
     assert tests_from_json(json.loads(text)) == tests
+
+
+def test_tests_of_a_project_come_back_but_name_no_files_of_this_machine(tmp_path: Path) -> None:
+    (tmp_path / "lib.py").write_text("x = 1\n")
+    tests = ProjectTests(
+        snapshot=Snapshot.folder(tmp_path),
+        fail_to_pass=("tests/test_a.py::test_a",),
+        test_files={"tests/test_a.py": b"\xff"},
+    )
+    data = json.loads(json.dumps(tests_to_json(tests)))
+    assert tests_from_json(data, host_paths=True) == tests
+    with pytest.raises(ValueError, match="cannot name files of this machine"):
+        tests_from_json(data)
 
 
 def test_types_within_calls_come_back_too() -> None:
