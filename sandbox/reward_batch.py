@@ -4,10 +4,11 @@ An infrastructure failure raises, after as many new tries as `retries`; it is ne
 What was judged before it is kept, so that the batch can be asked for again at little cost.
 
 What is kept of verdicts (see `reward_key` for what the key holds): all kinds, as they follow from
-program, tests and limits, but TIMEOUT only where CPU time decided it and the pool found it twice,
-the second time alone. A verdict by the wall clock depends on what else the machine did; one by CPU
-time depends on it too, by the caches that programs share, and a program near its limit may pass
-alone. A program that uses chance or the clock has the verdict of its first judgement.
+program, tests and limits, but a time-out, of whichever test, only where CPU time decided it and the
+pool found it twice, the second time alone. A verdict by the wall clock depends on what else the
+machine did; one by CPU time depends on it too, by the caches that programs share, and a program
+near its limit may pass alone. A program that uses chance or the clock has the verdict of its first
+judgement.
 """
 
 from __future__ import annotations
@@ -248,13 +249,12 @@ class Rewarder:
 
     def _is_settled(self, task: _Task, verdict: Verdict) -> bool:
         """Return whether the verdict would be the same again: see the module's words."""
-        if verdict.kind is not Kind.TIMEOUT:
+        # Behind another kind, a later test may have timed out, and counts in a fraction.
+        late = [outcome for outcome in verdict.outcomes if outcome.kind is Kind.TIMEOUT]
+        if verdict.kind is not Kind.TIMEOUT and not late:
             return True
         limit_s = _CPU_DECIDED * task.job.limits.cpu_s
-        by_cpu = any(
-            outcome.kind is Kind.TIMEOUT and outcome.cpu_s >= limit_s
-            for outcome in verdict.outcomes
-        )
+        by_cpu = bool(late) and all(outcome.cpu_s >= limit_s for outcome in late)
         return by_cpu and self._pool.confirms_timeouts
 
     def _keep(self, fresh: dict[bytes, Verdict], *, least: int) -> None:

@@ -198,6 +198,14 @@ def test_a_timeout_is_kept_only_where_cpu_time_decided_it_twice(tmp_path: Path) 
             rewards = rewarder.rewards([busy, asleep])
             assert [r.verdict.kind for r in rewards if r.verdict] == [Kind.TIMEOUT] * 2
             assert rewarder.cache is not None and len(rewarder.cache) == kept
+            # A time-out behind a wrong answer is one too.
+            cases = [StdioCase(stdin="a", stdout="b"), StdioCase(stdin="", stdout="")]
+            late = StdioTests(cases=cases, stop_early=False)
+            source = "import time\nif not input(): time.sleep(9)"
+            hidden = rollout(source.replace("input()", "open(0).read()"), late, limits=brief)
+            wrong = rewarder.reward(hidden).verdict
+            assert wrong is not None and wrong.kind is Kind.WRONG
+            assert len(rewarder.cache) == kept
 
 
 def test_replies_are_extracted_and_parts_weighed(counted: Counted) -> None:
