@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
+import sysconfig
 import threading
 import time
 from collections.abc import Callable
@@ -423,3 +428,50 @@ def test_a_trick_does_not_win_the_game(name: str, box: LocalBox) -> None:
     assert verdict.kind in (Kind.WRONG, Kind.CRASHED, Kind.TIMEOUT), verdict
     assert talk(box, RIGHT).ok
     assert talk(box, "print(1, flush=True)\ninput()\n" * 7).kind is Kind.WRONG
+
+
+FOR_NOBODY = """
+import json, sys
+from sandbox import *
+from sandbox.box import LocalBox
+kind, game, right = sys.argv[1:]
+box = LocalBox(kind)
+def talk(source):
+    tests = InteractiveTests(
+        interactor=Program.python(game), cases=(InteractiveCase(input="37"),), idle_s=0.7
+    )
+    verdict = box.judge(Program.python(source), tests, Limits(cpu_s=1, wall_s=10, memory_mb=256))
+    return [verdict.kind, verdict.first_failure.reason if verdict.first_failure else ""]
+checker = Program.python("import sys\\nsys.exit(open('output').read() != open('answer').read())")
+case = StdioCase(stdin="", stdout="1\\n")
+tests = StdioTests(cases=(case,), checker=checker)
+found = [talk(right), talk("import time\\ntime.sleep(99)"), talk("print(1, flush=True)\\n" * 9)]
+found += [box.judge(Program.python(f"print({n})"), tests, Limits()).kind for n in (1, 2)]
+box.close()
+print(json.dumps(found))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["namespace", "restricted"])
+def test_a_user_without_rights_judges_the_same(kind: str) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root can become another user; the other tests ran unprivileged")
+    here = Path(__file__).parent
+    checkout, site = str(here.parents[1]), sysconfig.get_path("purelib")
+    base = os.path.realpath(sys.base_prefix)
+    needed = ":".join([base, checkout, *([] if site.startswith(checkout) else [site])])
+    done = subprocess.run(
+        [sys.executable, here / "nobody.py", os.path.realpath(sys.executable), needed,
+         *("-c", FOR_NOBODY, kind, GAME, RIGHT)],
+        env={"PATH": os.defpath, "PYTHONPATH": f"{checkout}:{site}"},
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    if "SandboxUnavailable" in done.stderr:
+        pytest.skip(done.stderr.strip().rpartition("\n")[2])
+    assert done.returncode == 0, done.stderr[-2000:]
+    won, slept, guessed, accepted, rejected = json.loads(done.stdout)
+    assert won == ["passed", ""]
+    assert slept[0] == "timeout" and "nothing moved" in slept[1]
+    assert guessed == ["wrong", "the interactor says: too many guesses"]
+    assert (accepted, rejected) == ("passed", "wrong")
