@@ -405,6 +405,14 @@ for name in ("input", "answer", "../input", "/box/work/input", "/proc/1/cwd/inpu
     except (OSError, ValueError):
         pass
 """,
+    "looks into other work folders": """
+import glob
+for name in glob.glob("/tmp/*/input") + glob.glob("/var/tmp/*/input") + glob.glob("/*/*/input"):
+    try:
+        print(int(open(name).read()), flush=True)
+    except (OSError, ValueError):
+        pass
+""",
     "leaves an input of its own": """
 for name in ("input", "output", "answer"):
     open(name, "w").write("1")
@@ -428,6 +436,16 @@ def test_a_trick_does_not_win_the_game(name: str, box: LocalBox) -> None:
     assert verdict.kind in (Kind.WRONG, Kind.CRASHED, Kind.TIMEOUT), verdict
     assert talk(box, RIGHT).ok
     assert talk(box, "print(1, flush=True)\ninput()\n" * 7).kind is Kind.WRONG
+
+
+@pytest.mark.parametrize("name", [name for name in HACKS if name.startswith(("reads", "looks"))])
+def test_the_restricted_box_shows_nothing_of_the_interactor(
+    name: str, box_of: Callable[[BoxName], LocalBox]
+) -> None:
+    box = box_of("restricted")
+    verdict = talk(box, HACKS[name])
+    assert verdict.kind in (Kind.WRONG, Kind.CRASHED, Kind.TIMEOUT), verdict
+    assert talk(box, RIGHT).ok
 
 
 FOR_NOBODY = """
