@@ -255,7 +255,7 @@ class Zygote:
                 if watcher is None:
                     watcher = watch.Watcher(self.told, request, self.cpu)
                 now = time.monotonic()
-                # Runs that last long, sessions above all, are looked at less often: 1% late at most.
+                # Long runs, sessions above all, are looked at less often: 1% late at most.
                 look = now + max(watch.TICK_S, min(_TICK_MOST_S, (now - began) / 100))
                 reason = watcher.judge()
                 if not reason and time.monotonic() >= began + request[3]:
