@@ -26,6 +26,7 @@ from sandbox import (
     stillness,
 )
 from sandbox.box import BoxName, LocalBox
+from sandbox.inside import settings
 
 LIMITS = Limits(cpu_s=0.5, wall_s=10, memory_mb=256, output_kb=256)
 IDLE_S = 0.7
@@ -240,6 +241,27 @@ def test_a_slow_machine_does_not_look_like_sleep(box: LocalBox) -> None:
     for one in boxes:
         one.close()
     assert all(verdict.ok for verdict in verdicts), verdicts
+
+
+@pytest.mark.parametrize("kind", ["namespace", "restricted"])
+def test_only_a_run_that_sleeps_looks_asleep(
+    kind: BoxName, box_of: Callable[[BoxName], LocalBox]
+) -> None:
+    slot = box_of(kind).slot("candidate")
+    seen = {}
+    for source in ("while True: pass", "import time\ntime.sleep(99)", "import time\nprint(1)"):
+        reader, writer = os.pipe()
+        job = {"source": source, "argv": (), "files": {}}
+        slot.begin(settings.SCRIPT, job, LIMITS, stdout_fd=writer)
+        os.close(writer)
+        time.sleep(0.2)
+        seen[source] = [stillness.glance(slot.pid) for _ in range(5)]
+        stillness.end(slot.pid)
+        slot.finish()
+        os.close(reader)
+    busy, asleep, gone = seen.values()
+    assert busy == gone == [None] * 5
+    assert None not in asleep and len(set(asleep)) == 1
 
 
 LAST_WORDS = {

@@ -80,6 +80,9 @@ def test_a_case_that_failed_for_one_subtask_is_known_to_the_next(box: LocalBox) 
     verdict, run = judge(box, "print(n if n != 2 else 9)", EASY, HARD)
     assert (points(verdict), run) == ({"easy": 0, "hard": 0}, list("012"))
     assert [one.failed for one in verdict.subtasks] == [2, 2]
+    shared_last = Subtask(name="hard", points=70, cases=(3, 4, 5, 2))
+    verdict, run = judge(box, "print(n if n != 2 else 9)", EASY, shared_last)
+    assert (verdict.points, run) == (0, list("012"))
 
 
 def test_a_subtask_is_not_begun_where_one_that_it_needs_failed(box: LocalBox) -> None:
