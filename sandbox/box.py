@@ -162,7 +162,8 @@ def _kind(name: str) -> str:
     kind = name.partition(":")[0]
     if kind not in STRENGTH:
         known = ", ".join(STRENGTH)
-        raise ValueError(f"box must be auto, one of {known}, or a URL, got {name!r}")
+        # Not the whole name: what is almost a URL may hold a password.
+        raise ValueError(f"box must be auto, one of {known}, or a URL, got {kind!r}")
     return kind
 
 
@@ -171,4 +172,12 @@ def _open(name: str, packages: tuple[str, ...]) -> Box:
         from sandbox.containers import DEFAULT_IMAGE, DockerBox
 
         return DockerBox(name.partition(":")[2] or DEFAULT_IMAGE, packages)
+    if not _kind(name):
+        try:
+            from sandbox.remote import RemoteBox
+        except ModuleNotFoundError as error:
+            raise SandboxUnavailable(
+                f"a remote box needs {error.name}: pip install -e '.[server]'"
+            ) from None
+        return RemoteBox(name)  # its packages are the server's to say
     return LocalBox(cast(BoxName, _kind(name)), packages)

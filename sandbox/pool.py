@@ -69,6 +69,7 @@ class Pool:
         first = open_box(box, require=require, packages=packages)
         self.box_name: str = first.name
         self.box_kind: str = first.kind
+        self._require = require
         self._packages = packages
         self._confirm = confirm_timeouts
         self._queue: queue.Queue[_Item | None] = queue.Queue(queue_size or 4 * self.workers)
@@ -105,7 +106,9 @@ class Pool:
                     continue
                 try:
                     if box is None:
-                        box = open_box(self.box_name, packages=self._packages)
+                        box = open_box(
+                            self.box_name, require=self._require, packages=self._packages
+                        )
                     future.set_result(self._do(box, job))
                 except BaseException as error:  # noqa: BLE001 - it is the job's, raised at result()
                     future.set_exception(error)

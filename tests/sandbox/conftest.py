@@ -84,6 +84,12 @@ def limits() -> Limits:
 
 
 @pytest.fixture(scope="session")
+def faulty_server() -> ModuleType:
+    """The module faulty_server.py: an HTTP server that fails as it is told to."""
+    return _beside("faulty_server")
+
+
+@pytest.fixture(scope="session")
 def project_kit() -> ModuleType:
     """The module project_kit.py: a tiny project and patches to it."""
     return _beside("project_kit")
@@ -97,3 +103,26 @@ def kit(
 ) -> Any:
     """A judge of patches to the tiny project, in the namespace box."""
     return project_kit.Kit(box_of("namespace"), tmp_path_factory.mktemp("project"))
+
+
+@pytest.fixture(scope="session")
+def docker_engine() -> Iterator[Any]:
+    """A container engine of our own, with a minimal image; skipped where none can be started."""
+    pytest.importorskip("docker")
+    kit = _beside("engine_kit")
+    try:
+        engine = kit.Engine()
+    except kit.Unable as error:
+        pytest.skip(str(error))
+    yield engine
+    engine.close()
+
+
+@pytest.fixture(scope="session")
+def docker_box(docker_engine: Any) -> Iterator[Any]:
+    """A docker box of the minimal image."""
+    from sandbox.containers import DockerBox
+
+    made = DockerBox(_beside("engine_kit").IMAGE)
+    yield made
+    made.close()
