@@ -70,13 +70,16 @@ class DockerBox:
         """Return the zygote for `role` and `engine`, started if need be."""
         found = self._slots.get((role, engine))
         if found is None:
-            wanted = toolchain.PREIMPORT if role == "candidate" else toolchain.PREIMPORT_TESTS
-            found = Moored(
-                self._client, self.image, self._packages, wanted, engine,
-                runtime=self.runtime, cpus=self._cpus,
-            )  # fmt: skip
-            self._slots[role, engine] = found
+            found = self._slots[role, engine] = self.new_slot(role, engine)
         return found
+
+    def new_slot(self, role: Role = "candidate", engine: Engine = "python") -> Moored:
+        """Return a zygote in a container of its own; it is the caller's to close."""
+        wanted = toolchain.PREIMPORT if role == "candidate" else toolchain.PREIMPORT_TESTS
+        return Moored(
+            self._client, self.image, self._packages, wanted, engine,
+            runtime=self.runtime, cpus=self._cpus,
+        )  # fmt: skip
 
     def project_slot(self, folder: str) -> tuple[Slot, str]:
         """Projects are judged by `execute`; no zygote shows a folder of this machine."""

@@ -74,12 +74,18 @@ class Moored(Slot):
         self._runs = 0
         self._began_s = 0.0
         self._said: Any = None
+        self._pid = 0
         super().__init__("docker", (), preimport, engine_name)
 
     @property
     def container_id(self) -> str:
         """The container that it lives in now, "" without one."""
         return str(self._container.id) if self._container else ""
+
+    @property
+    def pid(self) -> int:
+        """The pid here of its container's first process."""
+        return self._pid
 
     def _launch(self) -> tuple[Settings, socket.socket]:
         engine.image_of(self._client, self._image)
@@ -131,7 +137,7 @@ class Moored(Slot):
             memory_mb=self._made_for.memory_mb + _CEILING_MB,
             processes=self._made_for.processes + 8,
             cpus=self._cpus,
-            tmpfs={options.WORK: disk, options.SHARED: disk},
+            tmpfs={options.WORK: disk, options.SHARED: disk // options.SHARED_PART},
         )
         try:
             container = self._client.containers.create(
@@ -177,7 +183,8 @@ class Moored(Slot):
                     container.id, mem_limit=memory, memswap_limit=memory
                 )
 
-        return weight.of(int(container.attrs["State"]["Pid"]), update)
+        self._pid = int(container.attrs["State"]["Pid"])
+        return weight.of(self._pid, update)
 
     def _last_words(self, *, failed: bool) -> str:
         said, self._said = self._said, None

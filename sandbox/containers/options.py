@@ -15,7 +15,8 @@ from typing import Any
 from sandbox.containers import engine, seccomp
 
 WORK = "/tmp"
-SHARED = "/dev/shm"
+SHARED = "/dev/shm"  # for semaphores; it comes on top of the work folder's size
+SHARED_PART = 16  # ours: so small a part of it
 _MIB = 1 << 20
 
 

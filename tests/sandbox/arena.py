@@ -19,7 +19,7 @@ import sysconfig
 import tempfile
 import time
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +44,7 @@ def attacks() -> list[dict[str, Any]]:
 class Arena:
     """A box of one kind and its victims. Every victim belongs to the user who runs this."""
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, kind: str, start: Callable[[], Slot] | None = None) -> None:
         os.environ["SEEDCODER_CANARY"] = CANARY
         self.kind = kind
         self.folder = Path(tempfile.mkdtemp(prefix="seedcoder-arena-"))
@@ -73,7 +73,7 @@ class Arena:
                 link.listen()
             if not address.startswith("\0"):
                 Path(address).chmod(0o777)
-        self.slot = Slot(kind)
+        self.slot = start() if start else Slot(kind)
         self.before = self.look()
 
     def close(self) -> None:
@@ -100,7 +100,10 @@ class Arena:
             "victim's limits": Path(f"/proc/{pid}/limits").read_text(),
             "our cores": sorted(os.sched_getaffinity(0)),
             "victim's cores": sorted(os.sched_getaffinity(pid)),
-            "mounts": len(Path("/proc/self/mounts").read_text().splitlines()),
+            "mounts": sum(
+                "/seedcoder-engine-" not in line  # an engine of the tests mounts its containers
+                for line in Path("/proc/self/mounts").read_text().splitlines()
+            ),
             "host": os.uname().nodename,
             "folder": sorted(path.name for path in self.folder.iterdir()),
             "files": [_facts(path) for path in (self.folder, self.secret, self.public)],
@@ -143,7 +146,9 @@ class Arena:
             "ABSTRACT": self.abstract,
             "PORT": str(self.listeners["tcp"].getsockname()[1]),
             "UDP_PORT": str(self.listeners["udp"].getsockname()[1]),
-            "NAMESPACE": str(self.kind == "namespace"),
+            "NAMESPACE": str(self.kind in ("namespace", "docker")),
+            # Itself and the sleeper that holds its namespace; or a container's keeper and zygote.
+            "OWN_PROCESSES": "3" if self.kind == "docker" else "2",
             "SITE_FOLDERS": repr(_site_folders()),
         }
         text = attack["source"]
@@ -199,7 +204,8 @@ class Arena:
     def left_behind(self) -> list[str]:
         """Return processes below the box other than its own two, and orphans that were in one."""
         for _ in range(20):
-            found = [pid for pid in _below(self.slot.pid) if not _is_zygote(pid, self.slot.pid)]
+            root = self.slot.pid
+            found = [pid for pid in _below(root) if not _is_zygote(pid, root)]
             if not found:
                 return []
             time.sleep(0.05)

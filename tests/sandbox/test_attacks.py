@@ -155,10 +155,25 @@ def test_the_restricted_box_of_an_unprivileged_user_holds(
     _check(attack, records_of_nobody("restricted")[attack["name"]], "restricted", "user")
 
 
+@pytest.fixture(scope="module")
+def docker_arena(arena_module: ModuleType, docker_box: Any) -> Iterator[Any]:
+    """The arena with a container for a box."""
+    arena = arena_module.Arena("docker", start=lambda: docker_box.new_slot())
+    yield arena
+    arena.close()
+
+
+@pytest.mark.slow
+@pytest.mark.docker
+@every_attack
+def test_the_docker_box_holds(attack: dict[str, Any], docker_arena: Any) -> None:
+    _check(attack, docker_arena.attack(attack), "docker", "root")
+
+
 def test_every_attack_has_a_name_of_its_own_and_each_exception_a_reason() -> None:
     names = [attack["name"] for attack in ATTACKS]
     assert len(set(names)) == len(names)
     for attack in ATTACKS:
         for where, reason in attack.get("not_held", {}).items():
-            assert where in ("restricted", "user", "namespace-user", "restricted-user")
+            assert where in ("restricted", "user", "namespace-user", "restricted-user", "docker")
             assert len(reason) > 20
