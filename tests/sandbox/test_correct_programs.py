@@ -65,6 +65,15 @@ def test_a_correct_program_runs_in_the_restricted_box(
 
 
 @pytest.mark.slow
+@pytest.mark.docker
+@pytest.mark.parametrize("program", _params(restricted=False))
+def test_a_correct_program_runs_in_a_container(program: dict[str, Any], docker_box: Any) -> None:
+    if "package" in program:
+        pytest.skip(f"the minimal image has no {program['package']}")
+    _check(program, docker_box)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("program", _params(restricted=False))
 def test_python_itself_prints_the_same(program: dict[str, Any], tmp_path: Path) -> None:
     """The control: what the table calls right is what CPython does."""

@@ -88,6 +88,17 @@ def _refused(verdict: Verdict) -> None:
     assert verdict.mode in ("calls", "proxy", "stdio"), "it chose the weaker mode"
 
 
+def _try_function(mode: str, source: str, box: LocalBox) -> None:
+    tests = FUNCTION_TESTS[mode]
+    if mode == "foreseen":  # the calls are known once a program has passed
+        _controlled(box, tests, RIGHT, WRONG)
+    elif mode == "talking":  # no judgement by these very tests has been
+        assert isinstance(tests, AssertTests)
+        tests = replace(tests, test=f"{tests.test}# {secrets.token_hex(8)}\n")
+    _refused(box.judge(Program.python(source), tests, LIMITS))
+    _controlled(box, tests, RIGHT, WRONG)
+
+
 @pytest.mark.parametrize("source", _of("function"))
 @pytest.mark.parametrize(
     "mode",
@@ -99,20 +110,34 @@ def _refused(verdict: Verdict) -> None:
     ],
 )
 def test_a_hack_of_a_function_is_refused(mode: str, source: str, box: LocalBox) -> None:
-    tests = FUNCTION_TESTS[mode]
-    if mode == "foreseen":  # the calls are known once a program has passed
-        _controlled(box, tests, RIGHT, WRONG)
-    elif mode == "talking":  # no judgement by these very tests has been
-        assert isinstance(tests, AssertTests)
-        tests = replace(tests, test=f"{tests.test}# {secrets.token_hex(8)}\n")
-    _refused(box.judge(Program.python(source), tests, LIMITS))
-    _controlled(box, tests, RIGHT, WRONG)
+    _try_function(mode, source, box)
+
+
+@pytest.mark.slow
+@pytest.mark.docker
+@pytest.mark.parametrize("source", _of("function"))
+@pytest.mark.parametrize("mode", list(FUNCTION_TESTS))
+def test_a_hack_of_a_function_is_refused_in_a_container(
+    mode: str, source: str, docker_box: Any
+) -> None:
+    _try_function(mode, source, docker_box)
+
+
+def _try_script(source: str, box: LocalBox) -> None:
+    _refused(box.judge(Program.python(source), SCRIPT_TESTS, LIMITS))
+    _controlled(box, SCRIPT_TESTS, RIGHT_SCRIPT, WRONG_SCRIPT)
 
 
 @pytest.mark.parametrize("source", _of("script"))
 def test_a_hack_of_a_script_is_refused(source: str, box: LocalBox) -> None:
-    _refused(box.judge(Program.python(source), SCRIPT_TESTS, LIMITS))
-    _controlled(box, SCRIPT_TESTS, RIGHT_SCRIPT, WRONG_SCRIPT)
+    _try_script(source, box)
+
+
+@pytest.mark.slow
+@pytest.mark.docker
+@pytest.mark.parametrize("source", _of("script"))
+def test_a_hack_of_a_script_is_refused_in_a_container(source: str, docker_box: Any) -> None:
+    _try_script(source, docker_box)
 
 
 def test_a_call_that_raises_does_not_answer_for_none(box: LocalBox) -> None:
