@@ -13,7 +13,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define VERSION 3
+#define VERSION 2
 #define HUGE (2ul << 20)
 #define ROOM (32ul << 20) /* of addresses; a zygote fills 6 MiB */
 #ifndef MADV_COLLAPSE

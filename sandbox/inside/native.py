@@ -11,7 +11,7 @@ import ctypes
 import os
 from importlib.machinery import EXTENSION_SUFFIXES
 
-VERSION = 3  # raised with every change of memory.c or runs.c; an older build is not used
+VERSION = 2  # raised with every change of memory.c or runs.c; an older build is not used
 OFF = "SEEDCODER_PYTHON_ZYGOTE"  # set in the supervisor's environment, all is Python
 
 

@@ -21,7 +21,6 @@
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/wait.h>
@@ -305,14 +304,6 @@ static int ended(const struct plan *plan, const struct run *run, int *status, st
     }
 }
 
-/* Close our copy of a pipe that is the child's stdout: while we held it, who reads from it would not
- * see that the child closed its own. A memory file stays: the watchdog looks at its size. */
-static void let_go(void) {
-    struct stat stream;
-    if (!fstat(STDOUT_FILENO, &stream) && S_ISFIFO(stream.st_mode))
-        close(STDOUT_FILENO);
-}
-
 static uint64_t cpu_us(const struct rusage *used) {
     return (used->ru_utime.tv_sec + used->ru_stime.tv_sec) * 1000000ull + used->ru_utime.tv_usec +
            used->ru_stime.tv_usec;
@@ -381,7 +372,6 @@ int seedcoder_serve(const struct plan *plan, int changes_user) {
             }
             return CHILD;
         }
-        let_go();
         int status;
         struct rusage used;
         if (!ended(plan, run, &status, &used))

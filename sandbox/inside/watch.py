@@ -62,7 +62,7 @@ class Watcher:
         self.largest_sum_kb = max(self.largest_sum_kb, sum_kb)
         if cpu_s >= self._cpu_s:
             return settings.CPU
-        if any(_size(fd) > self._output for fd in _OUTPUTS):
+        if any(os.fstat(fd).st_size > self._output for fd in _OUTPUTS):
             return settings.OUTPUT
         if self._weighs and sum_kb * 1024 > self._memory:
             return settings.MEMORY
@@ -106,13 +106,6 @@ class Watcher:
         if self._whole_proc:  # the run's own /proc; its first process is the sleeper
             return [name for name in os.listdir("/proc") if name.isdigit() and name != "1"]
         return descendants(os.getpid())
-
-
-def _size(fd: int) -> int:
-    try:
-        return os.fstat(fd).st_size
-    except OSError:  # a pipe, which was let go
-        return 0
 
 
 def _rss_kb(name: str) -> int:

@@ -20,7 +20,6 @@ import mmap
 import os
 import resource
 import site
-import stat
 import struct
 import sys
 import time
@@ -220,7 +219,6 @@ class Zygote:
         child = os.fork()
         if child == 0:
             self._child(request)
-        _let_go()
         # As little as can be until the child is gone: what we touch meanwhile is copied for it.
         self._answer(began, *self._await(child, sleeper, request, began))
 
@@ -357,15 +355,6 @@ def _build_root(told: Settings, uid: int) -> None:
     root.build_root(told, uid=uid, gid=uid)
     for name in set(sys.modules) - before:
         del sys.modules[name]
-
-
-def _let_go() -> None:
-    """Close our copy of a pipe that is the child's stdout: its reader must see the child close it.
-
-    A memory file stays: the watchdog looks at its size.
-    """
-    if stat.S_ISFIFO(os.fstat(settings.STDOUT_FD).st_mode):
-        os.close(settings.STDOUT_FD)
 
 
 def _send_work_folder(collector: int) -> None:
