@@ -137,7 +137,7 @@ def test_set_order_is_the_same_in_every_run_and_random_numbers_are_not(
     drawn = Program.python(
         "import os, random, uuid, secrets, tempfile\n"
         "print(random.random(), random.randrange(10**9), uuid.uuid4(), secrets.token_hex(8), "
-        "os.urandom(4), tempfile.mktemp())"
+        "os.urandom(4).hex(), tempfile.mktemp())"
     )
     lines = [box.run(drawn, LIMITS).stdout.split() for _ in range(5)]
     for column in zip(*lines, strict=True):
