@@ -139,7 +139,7 @@ def compiled(program: Program, slot: Slot, role: str, limits: Limits) -> Compile
     Raises SandboxUnavailable where the language's tools are not on this machine.
     """
     language = LANGUAGES[program.language]
-    tools = tools_of(program.language)
+    tools = tools_of(program.language, slot)
     if not language.compile:
         return Compiled()
     key = _key(program, tools.identity, role, slot.kind, limits.compile_cpu_s)
@@ -152,13 +152,16 @@ def compiled(program: Program, slot: Slot, role: str, limits: Limits) -> Compile
     return found
 
 
-def tools_of(language: str) -> installed.Tools:
-    """Return a language's tools. Raises SandboxUnavailable where this machine lacks one."""
+def tools_of(language: str, slot: Slot) -> installed.Tools:
+    """Return a language's tools where the slot's runs find them.
+
+    Raises SandboxUnavailable where this machine, or the slot's image, lacks one.
+    """
     try:
-        return installed.tools(language)
+        return slot.tools(language)
     except installed.Missing as error:
         raise SandboxUnavailable(
-            f"{LANGUAGES[language].title}: {error} on this machine; to install:"
+            f"{LANGUAGES[language].title}: {error} {slot.place}; to install:"
             f" {LANGUAGES[language].install}"
         ) from None
 

@@ -119,8 +119,8 @@ def ready(
     language = LANGUAGES.get(program.language)
     if language is None:
         raise TestsBroken(f"{program.language!r} is no program: only ProjectTests judge it")
-    tools = compiled.tools_of(program.language)
     slot = slots.slot(role, "command")
+    tools = compiled.tools_of(program.language, slot)
     if language.reads_proc and slot.kind == "restricted":
         raise SandboxUnavailable(f"{language.title} reads /proc, which the restricted box hides")
     made = compiled.compiled(program, slot, role, limits)

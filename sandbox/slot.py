@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sandbox import cgroup, plainly, toolchain
+from sandbox import cgroup, installed, plainly, toolchain
 from sandbox.errors import SandboxBroken, SandboxUnavailable
 from sandbox.inside import kernel, native, settings, workplace
 from sandbox.inside.settings import REPLY, REQUEST, STAGE_DONE, Settings
@@ -120,6 +120,15 @@ class Slot:
     def pid(self) -> int:
         """The pid of the slot's guard process."""
         return self._guard.pid if self._guard else 0
+
+    @property
+    def place(self) -> str:
+        """Where its runs find the tools of languages, in words."""
+        return "on this machine"
+
+    def tools(self, language: str) -> installed.Tools:
+        """Return where a language's tools are in its box. Raises installed.Missing."""
+        return installed.tools(language)
 
     def _start(self) -> None:
         if not kernel.machine_is_known() and self.kind != "unsafe":

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -135,6 +136,16 @@ def remove(container: Container) -> None:
     """Remove a container with its volumes; one that is going by itself is left to."""
     with contextlib.suppress(*failures()):
         container.remove(force=True, v=True)
+
+
+def ran_out_of_memory(client: DockerClient, container: str, since_s: float) -> bool:
+    """Return whether the engine saw a container run out of memory since a time (of the epoch)."""
+    with broken("telling what became of a container"):
+        events = client.events(
+            since=int(since_s) - 1, until=int(time.time()) + 1, decode=True,
+            filters={"container": container, "event": "oom"},
+        )  # fmt: skip
+        return any(True for _ in events)
 
 
 def image_of(client: DockerClient, name: str) -> Any:

@@ -9,6 +9,8 @@ a run needs a work folder of another size.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import json
 import logging
 import os
 import secrets
@@ -20,7 +22,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from sandbox.containers import engine, options, weight
+from sandbox import installed
+from sandbox.containers import engine, image_tools, options, weight
 from sandbox.containers.engine import Container, DockerClient
 from sandbox.errors import SandboxBroken, SandboxUnavailable
 from sandbox.inside import contained, kernel
@@ -86,6 +89,27 @@ class Moored(Slot):
     def pid(self) -> int:
         """The pid here of its container's first process."""
         return self._pid
+
+    @property
+    def place(self) -> str:
+        """The image."""
+        return f"in the image {self._image}"
+
+    def tools(self, language: str) -> installed.Tools:
+        """Return where a language's tools are in the image. Raises installed.Missing."""
+        return image_tools.of(language, self._image, self._where)
+
+    def _where(self, names: tuple[str, ...]) -> dict[str, str]:
+        if self._control is None:
+            self._start()
+        assert self._leash is not None
+        try:
+            self._leash.send(contained.WHERE + json.dumps(names).encode())
+            found: dict[str, str] = json.loads(self._leash.recv(1 << 16))
+        except (OSError, ValueError) as error:
+            self._stop()
+            raise SandboxBroken(f"a container does not say what is in it: {error}") from None
+        return found
 
     def _launch(self) -> tuple[Settings, socket.socket]:
         engine.image_of(self._client, self._image)
@@ -203,6 +227,9 @@ class Moored(Slot):
     def _fit(self, limits: Limits) -> None:
         """Give up a container with a work folder of another size, or after many runs."""
         made = self._made_for
+        if self.engine == "command":  # compilers and programs take turns, and need unlike sizes
+            disk_mb = max(limits.disk_mb, made.disk_mb if self._control is not None else 0)
+            limits = dataclasses.replace(limits, disk_mb=disk_mb)
         weighed = self._group is not None  # else the engine's limits are those it was made with
         fits = limits.disk_mb == made.disk_mb and (
             weighed or (limits.memory_mb, limits.processes) == (made.memory_mb, made.processes)
@@ -219,18 +246,9 @@ class Moored(Slot):
         try:
             return super().finish(collect, answers=answers, room=room)
         except SandboxBroken:
-            if not self._ran_out(container, began_s):
+            if not engine.ran_out_of_memory(self._client, container, began_s):
                 raise
         return Ran(outcome=_OUT_OF_MEMORY, answers=())
-
-    def _ran_out(self, container: str, began_s: float) -> bool:
-        """Return whether the engine saw the container run out of memory since."""
-        with engine.broken("telling what became of a container"):
-            events = self._client.events(
-                since=int(began_s) - 1, until=int(time.time()) + 1, decode=True,
-                filters={"container": container, "event": "oom"},
-            )  # fmt: skip
-            return any(True for _ in events)
 
     def _empty_work_place(self) -> None:
         if self._leash is None:

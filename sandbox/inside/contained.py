@@ -167,10 +167,12 @@ def _answer(request: bytes, folders: tuple[str, ...]) -> bytes:
 
 
 def where(name: str) -> str:
-    """Return where a tool of the image is, "" where it has none.
+    """Return where a tool, or an absolute path, of the image is; "" where it has none.
 
     Links of Debian's alternatives are followed: no program need see /etc.
     """
+    if name.startswith("/"):
+        return name if os.path.exists(name) else ""
     for folder in _LOOKED_AT:
         path = f"{folder}/{name}"
         if os.access(path, os.X_OK):
