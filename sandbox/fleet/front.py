@@ -1,0 +1,339 @@
+"""The fleet for its users: what a `Pool` offers, over all nodes of a Ray cluster.
+
+Every job ends in exactly one result or one exception. A node that dies takes none with it: its
+programs are run again elsewhere, so a program may run more than once, and one result is taken.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
+from concurrent.futures import Future
+from types import TracebackType
+from typing import Any, TypeVar, cast
+
+from sandbox.box import DEFAULT_PACKAGES
+from sandbox.cases import Tests
+from sandbox.errors import SandboxError
+from sandbox.fleet.cluster import Cluster
+from sandbox.fleet.dispatch import Dispatcher, Plan
+from sandbox.fleet.nodes import NodeState
+from sandbox.outcome import Outcome
+from sandbox.pool import Job, Result
+from sandbox.program import Limits, Program
+from sandbox.verdict import Verdict
+
+_T = TypeVar("_T")
+_LEAST_ROOM = 16  # ours: jobs that may wait where there is no node yet
+
+
+class Fleet:
+    """One pool a node, programs going to the one with the fewest for each of its workers.
+
+    address: "auto" for the Ray cluster that this machine is in, HOST:PORT of its head, or "local"
+        for a cluster of this machine alone. A connection that this process has is used.
+    workers_per_node: default as many as the node offers CPUs. reserve_cpus: CPUs that Ray sets
+        aside on each node; default one a worker, as far as it has them; 0 shares them with others.
+    box, require, confirm_timeouts, packages: as for `Pool`, on every node. A node whose box is
+        weaker than `require`, or than the weakest at the start, is refused, with a warning.
+    queue_size: jobs that may be under way; `submit` blocks beyond it. Default twice what the nodes
+        take at a time.
+    requeues: how often a program is tried again after a node, a pool or a box ended under it;
+        then it has SandboxBroken.
+    start_s: wall seconds that nodes get to start a pool. node_wait_s: wall seconds without any
+        node after which what waits has SandboxUnavailable.
+    Raises SandboxUnavailable where there is no Ray, no cluster, or no node that serves in time.
+    """
+
+    def __init__(
+        self,
+        address: str = "auto",
+        *,
+        workers_per_node: int | None = None,
+        reserve_cpus: float | None = None,
+        box: str = "auto",
+        require: str | None = None,
+        confirm_timeouts: bool = True,
+        queue_size: int | None = None,
+        packages: tuple[str, ...] = DEFAULT_PACKAGES,
+        requeues: int = 2,
+        start_s: float = 60.0,
+        node_wait_s: float = 120.0,
+    ) -> None:
+        for name, value in (("workers_per_node", workers_per_node), ("queue_size", queue_size)):
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be positive, got {value}")
+        if requeues < 0:
+            raise ValueError(f"requeues must not be negative, got {requeues}")
+        self._packages = packages
+        self._confirm = confirm_timeouts
+        self._gate = _Gate(queue_size)
+        self._closed = False
+        self._close_lock = threading.Lock()
+        plan = Plan(
+            workers_per_node=workers_per_node, reserve_cpus=reserve_cpus, box=box, require=require,
+            confirm_timeouts=confirm_timeouts, packages=packages, requeues=requeues,
+            start_s=start_s, node_wait_s=node_wait_s,
+        )  # fmt: skip
+        self._cluster = Cluster(address)
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="fleet", daemon=True)
+        self._thread.start()
+        self._dispatcher = self._on_loop(self._make(plan))
+        try:
+            self.box_kind: str = self._on_loop(self._dispatcher.open())
+        except BaseException:
+            self.close(wait_for_jobs=False)
+            raise
+        # Without the names of nodes, which come and go: a run's manifest must not depend on them.
+        boxes = {node.box for node in self.nodes() if node.state == "serving"}
+        self.box_name: str = "fleet:" + "+".join(sorted(boxes))
+
+    async def _make(self, plan: Plan) -> Dispatcher:
+        return Dispatcher(self._cluster, plan, self._gate.widen)
+
+    def _on_loop(self, work: Coroutine[Any, Any, _T]) -> _T:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """The packages that programs may import."""
+        return self._packages
+
+    @property
+    def confirms_timeouts(self) -> bool:
+        """Whether a TIMEOUT was found twice, the second time with nothing else in its pool."""
+        return self._confirm
+
+    @property
+    def workers(self) -> int:
+        """Boxes on all nodes that serve now."""
+        return sum(node.workers for node in self.nodes() if node.state == "serving")
+
+    def nodes(self) -> tuple[NodeState, ...]:
+        """Return every node there is or was, by id."""
+
+        async def shown() -> tuple[NodeState, ...]:
+            return tuple(node.shown() for node in self._dispatcher.known())
+
+        if not self._thread.is_alive():
+            return ()
+        return self._on_loop(shown())
+
+    def submit(
+        self,
+        program: Program,
+        tests: Tests | None = None,
+        limits: Limits | None = None,
+        *,
+        collect: tuple[str, ...] = (),
+    ) -> Future[Result]:
+        """Queue a job, waiting while the fleet is full; its future gives Verdict or Outcome."""
+        return self._submit(
+            Job(program=program, tests=tests, limits=limits or Limits(), collect=collect)
+        )
+
+    def _submit(self, job: Job) -> Future[Result]:
+        self._gate.enter(self._check_open)
+        return self._queued(job)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise RuntimeError("this fleet is closed")
+
+    def _queued(self, job: Job) -> Future[Result]:
+        """Hand a job that is through the gate to the loop."""
+        future: Future[Result] = Future()
+        future.add_done_callback(lambda _: self._gate.leave())
+
+        try:
+            self._loop.call_soon_threadsafe(self._dispatcher.take, job, future)
+        except RuntimeError:  # the loop is closed
+            future.cancel()
+            future.set_running_or_notify_cancel()
+        return future
+
+    def run(self, program: Program, limits: Limits | None = None) -> Outcome:
+        """Run one program and wait for its outcome."""
+        return cast(Outcome, self.submit(program, None, limits).result())
+
+    def judge(self, program: Program, tests: Tests, limits: Limits | None = None) -> Verdict:
+        """Judge one program and wait for the verdict."""
+        return cast(Verdict, self.submit(program, tests, limits).result())
+
+    def map(self, jobs: Iterable[Job], *, ordered: bool = True) -> Iterator[Result | SandboxError]:
+        """Yield a result a job, in order or as completed; a failure of ours as its SandboxError."""
+        for _, result in self.map_jobs(jobs, ordered=ordered):
+            yield result
+
+    def map_jobs(
+        self, jobs: Iterable[Job], *, ordered: bool = True
+    ) -> Iterator[tuple[Job, Result | SandboxError]]:
+        """Yield (job, result) as `map` does.
+
+        Jobs are taken from the iterable only as fast as the fleet works.
+        """
+        source = iter(jobs)
+        waiting: dict[Future[Result], Job] = {}
+        done: queue.SimpleQueue[Future[Result]] = queue.SimpleQueue()
+        order: deque[Future[Result]] = deque()
+        try:
+            while True:
+                while len(waiting) < self._gate.most and (job := next(source, None)) is not None:
+                    future = self._submit(job)
+                    waiting[future] = job
+                    if ordered:
+                        order.append(future)
+                    else:
+                        future.add_done_callback(done.put)
+                if not waiting:
+                    return
+                future = order.popleft() if ordered else done.get()
+                result = _settled(future)
+                yield waiting.pop(future), result
+        finally:
+            for future in waiting:
+                future.cancel()
+
+    async def arun(self, program: Program, limits: Limits | None = None) -> Outcome:
+        """Run one program without blocking the event loop."""
+        return cast(Outcome, await self._asubmit(Job(program=program, limits=limits or Limits())))
+
+    async def ajudge(self, program: Program, tests: Tests, limits: Limits | None = None) -> Verdict:
+        """Judge one program without blocking the event loop."""
+        job = Job(program=program, tests=tests, limits=limits or Limits())
+        return cast(Verdict, await self._asubmit(job))
+
+    async def _asubmit(self, job: Job) -> Result:
+        while not self._gate.may_enter():  # a full fleet holds the caller back, not the event loop
+            self._check_open()
+            await asyncio.sleep(0.005)
+        self._check_open()
+        return await asyncio.wrap_future(self._queued(job))
+
+    async def amap(
+        self, jobs: Iterable[Job], *, ordered: bool = True
+    ) -> AsyncIterator[Result | SandboxError]:
+        """Yield results as `map` does, without blocking the event loop."""
+        source = iter(jobs)
+        window: deque[asyncio.Task[Result]] = deque()
+        try:
+            while True:
+                while len(window) < self._gate.most and (job := next(source, None)) is not None:
+                    window.append(asyncio.ensure_future(self._asubmit(job)))
+                if not window:
+                    return
+                if ordered:
+                    await asyncio.wait([window[0]])
+                else:
+                    await asyncio.wait(window, return_when=asyncio.FIRST_COMPLETED)
+                    window = deque(sorted(window, key=lambda task: not task.done()))
+                task = window.popleft()
+                error = task.exception()
+                if isinstance(error, SandboxError):
+                    yield error
+                else:
+                    yield task.result()
+        finally:
+            for task in window:
+                task.cancel()
+
+    def close(self, *, wait_for_jobs: bool = True) -> None:
+        """End the pools: after the jobs under way, or without waiting for them. Idempotent."""
+        with self._close_lock:
+            if self._closed:
+                return
+            self._closed = True
+        self._gate.wake()
+        if wait_for_jobs:
+            self._gate.wait_until_empty()
+        self._on_loop(self._dispatcher.close())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.run_until_complete(asyncio.sleep(0))  # jobs that slipped in are cancelled
+        self._loop.close()
+        self._cluster.close()
+
+    def __enter__(self) -> Fleet:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close(wait_for_jobs=kind is None)
+
+    async def __aenter__(self) -> Fleet:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await asyncio.to_thread(self.close, wait_for_jobs=kind is None)
+
+
+def _settled(future: Future[Result]) -> Result | SandboxError:
+    try:
+        return future.result()
+    except SandboxError as error:
+        return error
+
+
+class _Gate:
+    """Bounds the jobs under way. fixed: by this number, else by twice what the nodes take."""
+
+    def __init__(self, fixed: int | None) -> None:
+        self._fixed = fixed
+        self.most = fixed or _LEAST_ROOM
+        self._inside = 0
+        self._condition = threading.Condition()
+
+    def widen(self, room: int) -> None:
+        """Note what the nodes take at a time."""
+        most = self._fixed or max(_LEAST_ROOM, 2 * room)
+        if most != self.most:
+            with self._condition:
+                self.most = most
+                self._condition.notify_all()
+
+    def enter(self, check: Callable[[], None]) -> None:
+        """Wait until there is room, and take it. `check` raises where waiting is of no use."""
+        with self._condition:
+            check()
+            while self._inside >= self.most:
+                self._condition.wait()
+                check()
+            self._inside += 1
+
+    def may_enter(self) -> bool:
+        """Take room if there is some."""
+        with self._condition:
+            if self._inside >= self.most:
+                return False
+            self._inside += 1
+            return True
+
+    def leave(self) -> None:
+        """Give room back."""
+        with self._condition:
+            self._inside -= 1
+            self._condition.notify_all()
+
+    def wake(self) -> None:
+        """Let those that wait look again whether it is of use."""
+        with self._condition:
+            self._condition.notify_all()
+
+    def wait_until_empty(self) -> None:
+        """Wait until no job is under way."""
+        with self._condition:
+            while self._inside:
+                self._condition.wait()
