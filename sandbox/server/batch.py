@@ -46,7 +46,8 @@ class _Batch:
         self._house = house
         self._exchange = exchange
         self._name = exchange.header(b"idempotency-key")
-        self._most = 3 * house.pool.workers + 4
+        self._most = 12 * house.pool.workers
+        self._few = 6 * house.pool.workers  # so few that more should be read
         self._flying: dict[int, tuple[Flight, Landed, int]] = {}  # by the line: its bytes, too
         self._unsent: list[bytes] = []
         self._unsent_bytes = 0
@@ -156,7 +157,8 @@ class _Batch:
                 self._fail(key, of_ours(error))
             elif isinstance(error, Refusal):
                 self._fail(key, error)
-            self._room.set()
+            if len(self._flying) <= self._few:
+                self._room.set()
 
         flight.waiters.append(landed)
         self._flying[number] = (flight, landed, len(line))

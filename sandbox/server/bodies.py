@@ -14,6 +14,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import (
     BaseModel,
     ConfigDict,
+    Field,
     PlainValidator,
     ValidationError,
     WithJsonSchema,
@@ -50,8 +51,8 @@ class ProgramBody(BaseModel):
     model_config = _STRICT
     source: Text
     language: Text = "python"
-    files: dict[str, Text] = {}
-    argv: list[Text] = []
+    files: dict[str, Text] = Field(default_factory=dict)
+    argv: list[Text] = Field(default_factory=list)
     stdin: Text = ""
 
 
@@ -75,7 +76,7 @@ class RunBody(BaseModel):
     model_config = _STRICT
     program: ProgramBody
     limits: LimitsBody | None = None
-    collect: list[Text] = []
+    collect: list[Text] = Field(default_factory=list)
 
 
 class JudgeBody(BaseModel):
@@ -95,7 +96,7 @@ class LineBody(BaseModel):
     program: ProgramBody
     tests: dict[str, Any] | None = None
     limits: LimitsBody | None = None
-    collect: list[Text] = []
+    collect: list[Text] = Field(default_factory=list)
 
 
 class OpenSessionBody(BaseModel):

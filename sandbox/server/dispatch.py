@@ -1,8 +1,9 @@
 """The queue in front of the pool: bounded, in order, and left by those whose client has gone.
 
 The pool itself is given only what keeps its workers busy, so that a waiting program can always be
-taken back. Limits of a run start in its box, not here. Everything but `Flight`'s own methods
-happens in the event loop's thread.
+taken back. Requests and lines of batches wait in two queues, served in turn: no batch holds up the
+others. Limits of a run start in its box, not here. Everything but `Flight`'s own methods and
+`_came_back` happens in the event loop's thread.
 """
 
 from __future__ import annotations
@@ -24,15 +25,21 @@ Landed = Callable[[bytes | None, BaseException | None], None]
 Render = Callable[[Result], bytes]
 
 _SMOOTHING = 0.05  # ours: how much the last run counts for the mean
+_AHEAD_S = 0.04  # ours: how much work the pool is given ahead, where programs are short
+_AHEAD_MOST = 8  # programs a worker
+_TICK_S = 0.02  # ours: the longest that an answer to a batch's line lies before it is looked at
 _LONGEST_RETRY_S = 30
 
 
 class Flight(Future[Result]):
     """A job from its admission to its result. It hears from the pool when it begins and ends."""
 
-    def __init__(self, job: Job, render: Render, home: Callable[[Flight], None]) -> None:
+    def __init__(
+        self, job: Job, render: Render, home: Callable[[Flight], None], of_batch: bool = False
+    ) -> None:
         super().__init__()
         self.job = job
+        self.of_batch = of_batch
         self.render = render
         self.waiters: list[Landed] = []
         self.noted: Landed | None = None  # hears of the end too, but is nobody to run it for
@@ -68,9 +75,12 @@ class Dispatcher:
         self._pool = pool
         self._most = most
         self._metrics = metrics
-        self._waiting: dict[Flight, None] = {}  # in order, and left at any place at no cost
+        # In order, and left at any place at no cost: of requests, and of batches.
+        self._waiting: dict[Flight, None] = {}
+        self._batched: dict[Flight, None] = {}
+        self._turn = False
         self._inside = 0  # given to the pool and not yet back
-        self._room = 2 * pool.workers
+        self._ticking = False
         self._back: deque[Flight] = deque()
         self._woken = False
         self._loop = asyncio.get_running_loop()
@@ -80,7 +90,8 @@ class Dispatcher:
     @property
     def waiting(self) -> int:
         """Programs that no worker has begun."""
-        return len(self._waiting) + max(0, self._inside - self._pool.workers)
+        ahead = max(0, self._inside - self._pool.workers)
+        return len(self._waiting) + len(self._batched) + ahead
 
     @property
     def running(self) -> int:
@@ -96,8 +107,11 @@ class Dispatcher:
             raise draining()
         if not of_batch and len(self._waiting) >= self._most:
             raise full(f"{self.waiting} programs wait already", self.retry_after_s())
-        flight = Flight(job, render, self._came_back)
-        self._waiting[flight] = None
+        flight = Flight(job, render, self._came_back, of_batch)
+        (self._batched if of_batch else self._waiting)[flight] = None
+        if of_batch and not self._ticking:
+            self._ticking = True
+            self._loop.call_later(_TICK_S, self._tick)
         self._feed()
         return flight
 
@@ -112,30 +126,50 @@ class Dispatcher:
             flight.waiters.remove(waiter)
         if flight.waiters:
             return
-        self._waiting.pop(flight, None)
+        (self._batched if flight.of_batch else self._waiting).pop(flight, None)
         if flight.cancel():  # refused by a flight that has begun
             self._metrics.dropped.inc()
             _tell(flight, None, Gone())
 
     def abandon(self, error: Exception) -> None:
         """Answer everybody who waits with `error`; what has not begun never will."""
-        waiting = list(self._waiting)
+        waiting = [*self._waiting, *self._batched]
         self._waiting.clear()
+        self._batched.clear()
         for flight in waiting:
             flight.cancel()
             _tell(flight, None, error)
 
     def _feed(self) -> None:
-        while self._waiting and self._inside < self._room:
-            flight = next(iter(self._waiting))
+        room = self._pool.workers * max(
+            2, min(_AHEAD_MOST, int(_AHEAD_S / max(self._mean_s, 1e-4)))
+        )
+        while self._inside < room and (self._waiting or self._batched):
+            self._turn = not self._turn
+            queue = self._batched if self._batched and self._turn else self._waiting
+            queue = queue or self._batched
+            flight = next(iter(queue))
             if not self._pool.offer(flight.job, flight):
                 return
-            del self._waiting[flight]
+            del queue[flight]
             self._inside += 1
 
+    def _tick(self) -> None:
+        """Collect what came back of batches, for as long as there is something of them."""
+        self._collect()
+        self._ticking = bool(self._inside or self._batched)
+        if self._ticking:
+            self._loop.call_later(_TICK_S, self._tick)
+
     def _came_back(self, flight: Flight) -> None:
-        """Note it, in a worker's thread; many that come at once wake the loop once."""
+        """Note it, in a worker's thread; many that come at once wake the loop once.
+
+        Waking the loop costs more than what it then does for a batch's line: while the pool has
+        enough to do, those wait for the next tick.
+        """
         self._back.append(flight)
+        if flight.of_batch and self._inside - len(self._back) > self._pool.workers:
+            return
         if not self._woken:
             self._woken = True
             self._loop.call_soon_threadsafe(self._collect)
@@ -145,7 +179,8 @@ class Dispatcher:
         while self._back:
             flight = self._back.popleft()
             self._inside -= 1
-            self._feed()
+            if not self._back or self._inside <= self._pool.workers:
+                self._feed()
             if not flight.cancelled():
                 self._settle(flight)
 

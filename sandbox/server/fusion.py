@@ -51,9 +51,9 @@ class RunCodeBody(BaseModel):
     run_timeout: float = Field(10.0, gt=0)
     memory_limit_mb: int = Field(-1, alias="memory_limit_MB")
     stdin: str | None = None
-    files: dict[str, str | None] = {}
-    fetch_files: list[str] = []
-    args: list[str] = []
+    files: dict[str, str | None] = Field(default_factory=dict)
+    fetch_files: list[str] = Field(default_factory=list)
+    args: list[str] = Field(default_factory=list)
 
 
 class RunJupyterBody(BaseModel):
@@ -65,8 +65,8 @@ class RunJupyterBody(BaseModel):
     total_timeout: float = Field(45.0, gt=0)
     memory_limit_mb: int = Field(-1, alias="memory_limit_MB")
     kernel: str = "python3"
-    files: dict[str, str | None] = {}
-    fetch_files: list[str] = []
+    files: dict[str, str | None] = Field(default_factory=dict)
+    fetch_files: list[str] = Field(default_factory=list)
 
 
 class CommandResult(BaseModel):

@@ -50,7 +50,7 @@ class House:
             packages=config.packages,
             confirm_timeouts=config.confirm_timeouts,
             # All that the dispatcher lets in at a time: an offer is then never refused.
-            queue_size=2 * (workers or 1024),
+            queue_size=8 * (workers or 1024),
         )
         self.bodies = Bodies(config.bodies_mb << 20)
         self.answers = Answers(

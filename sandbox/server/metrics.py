@@ -37,6 +37,7 @@ class Metrics:
         counter, gauge, histogram = self._counter, self._gauge, self._histogram
         self._wait = histogram("wait_seconds", "From admission to the start in a box.", _WAIT_S)
         self._run = histogram("run_seconds", "In a box, all runs of a judgement together.", _RUN_S)
+        self._counted: dict[tuple[str, str], Counter] = {}
         self._results = counter(
             "results", "Outcomes of runs, and verdicts of judgements.", "what", "kind"
         )
@@ -80,7 +81,10 @@ class Metrics:
         """Count a result."""
         self._wait.observe(wait_s)
         self._run.observe(run_s)
-        self._results.labels(what, kind).inc()
+        counted = self._counted.get((what, kind))
+        if counted is None:
+            counted = self._counted[what, kind] = self._results.labels(what, kind)
+        counted.inc()
 
     def failed(self, wait_s: float, run_s: float, kind: str) -> None:
         """Count a failure of ours."""

@@ -31,7 +31,8 @@ _LAST_WORDS_S = 5
 def listen(config: ServerConfig) -> socket.socket:
     """Return the socket a server listens on. Raises OSError."""
     family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # Named, as asyncio sends small packets at once only where the protocol is known to be TCP.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((config.host, config.port))

@@ -126,3 +126,17 @@ def docker_box(docker_engine: Any) -> Iterator[Any]:
     made = DockerBox(_beside("engine_kit").IMAGE)
     yield made
     made.close()
+
+
+@pytest.fixture(scope="session")
+def server_kit() -> ModuleType:
+    """The module server_kit.py: a sandbox server as a process."""
+    return _beside("server_kit")
+
+
+@pytest.fixture(scope="session")
+def server(server_kit: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A server of two workers with the data set `sums`."""
+    folder = server_kit.write_problems(tmp_path_factory.mktemp("datasets"))
+    with server_kit.served("--workers", "2", "--datasets", str(folder)) as made:
+        yield made
