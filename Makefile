@@ -1,6 +1,6 @@
 # The front door: `make demo` and `make test` each do all their own set-up.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench clean browser toolchains
+.PHONY: help demo test check bench clean browser toolchains docker-engine
 SHELL := /bin/bash
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -63,6 +63,14 @@ toolchains:
 	  && { [ ! -d $(NODE_TOOLS)/node_modules/typescript ] || echo all > .cache/toolchains; } \
 	  || echo "not installed, so their tests will be skipped: $$lacking"
 
+# The docker box is tried on an engine of the tests' own, with an image made of Debian packages.
+docker-engine:
+	@{ command -v dockerd && command -v debootstrap && command -v setpriv; } >/dev/null || { \
+	  [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq \
+	    && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+	      docker.io debootstrap util-linux >/dev/null; } \
+	  || echo "no dockerd or no debootstrap: the tests of the docker box will be skipped"
+
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -70,7 +78,7 @@ check: $(VENV)/.dev
 	$(BIN)/lint-imports
 	$(TEST_ENV) $(BIN)/pytest -q -m "not slow"
 
-test: $(VENV)/.dev $(VENV)/.hf browser toolchains
+test: $(VENV)/.dev $(VENV)/.hf browser toolchains docker-engine
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy

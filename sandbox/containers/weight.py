@@ -60,6 +60,23 @@ class Weight(cgroup.Group):
             self._update(*wanted)
             self._limits = wanted
 
+    def _drop_cache(self) -> None:
+        if self._before > 2 * self._own:  # less is the zygote's, and not to be had
+            super()._drop_cache()
+
+    def _set_memory(self, size: int) -> None:
+        both = self._memory / "memory.memsw.limit_in_bytes"  # v1, memory and swap together
+        if not both.exists():
+            super()._set_memory(size)
+            return
+        # It may never be the smaller of the two, so what is raised is raised first.
+        if size > int(both.read_text()):
+            both.write_text(str(size))
+            super()._set_memory(size)
+        else:
+            super()._set_memory(size)
+            both.write_text(str(size))
+
     def out_of_memory(self) -> bool:
         """Return whether the kernel killed a process here since the last question."""
         try:

@@ -97,7 +97,7 @@ class Engine:
         """Return the ids of running containers."""
         client = engine.connect()
         try:
-            return [str(one.id) for one in client.containers.list()]
+            return [str(one["Id"]) for one in client.api.containers()]
         finally:
             client.close()
 
