@@ -79,7 +79,7 @@ class Dispatcher:
         self._waiting: dict[Flight, None] = {}
         self._batched: dict[Flight, None] = {}
         self._turn = False
-        self._inside = 0  # given to the pool and not yet back
+        self._inside: set[Flight] = set()  # given to the pool and not yet back
         self._ticking = False
         self._back: deque[Flight] = deque()
         self._woken = False
@@ -90,13 +90,13 @@ class Dispatcher:
     @property
     def waiting(self) -> int:
         """Programs that no worker has begun."""
-        ahead = max(0, self._inside - self._pool.workers)
+        ahead = max(0, len(self._inside) - self._pool.workers)
         return len(self._waiting) + len(self._batched) + ahead
 
     @property
     def running(self) -> int:
         """Programs under way."""
-        return min(self._inside, self._pool.workers)
+        return min(len(self._inside), self._pool.workers)
 
     def admit(self, job: Job, render: Render, *, of_batch: bool = False) -> Flight:
         """Queue a job. Raises Refusal when the queue is full, or the server about to end.
@@ -133,10 +133,10 @@ class Dispatcher:
 
     def abandon(self, error: Exception) -> None:
         """Answer everybody who waits with `error`; what has not begun never will."""
-        waiting = [*self._waiting, *self._batched]
+        flights = [*self._inside, *self._waiting, *self._batched]
         self._waiting.clear()
         self._batched.clear()
-        for flight in waiting:
+        for flight in flights:
             flight.cancel()
             _tell(flight, None, error)
 
@@ -144,7 +144,7 @@ class Dispatcher:
         room = self._pool.workers * max(
             2, min(_AHEAD_MOST, int(_AHEAD_S / max(self._mean_s, 1e-4)))
         )
-        while self._inside < room and (self._waiting or self._batched):
+        while len(self._inside) < room and (self._waiting or self._batched):
             self._turn = not self._turn
             queue = self._batched if self._batched and self._turn else self._waiting
             queue = queue or self._batched
@@ -152,7 +152,7 @@ class Dispatcher:
             if not self._pool.offer(flight.job, flight):
                 return
             del queue[flight]
-            self._inside += 1
+            self._inside.add(flight)
 
     def _tick(self) -> None:
         """Collect what came back of batches, for as long as there is something of them."""
@@ -168,7 +168,7 @@ class Dispatcher:
         enough to do, those wait for the next tick.
         """
         self._back.append(flight)
-        if flight.of_batch and self._inside - len(self._back) > self._pool.workers:
+        if flight.of_batch and len(self._inside) - len(self._back) > self._pool.workers:
             return
         if not self._woken:
             self._woken = True
@@ -178,8 +178,8 @@ class Dispatcher:
         self._woken = False
         while self._back:
             flight = self._back.popleft()
-            self._inside -= 1
-            if not self._back or self._inside <= self._pool.workers:
+            self._inside.discard(flight)
+            if not self._back or len(self._inside) <= self._pool.workers:
                 self._feed()
             if not flight.cancelled():
                 self._settle(flight)

@@ -25,7 +25,7 @@ from sandbox.server.refusal import Gone, Refusal, draining
 from sandbox.sessions import Sessions
 
 _SWEEP_S = 30.0
-_CLOSE_S = 5.0
+_CLOSE_S = 2.0
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
