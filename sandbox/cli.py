@@ -14,6 +14,7 @@ import typer
 
 from sandbox import cases, doctor, languages
 from sandbox.errors import SandboxError, SandboxUnavailable, TestsBroken
+from sandbox.fleet.command import fleet_app
 from sandbox.outcome import Kind
 from sandbox.pool import Pool
 from sandbox.program import Limits, Program
@@ -27,6 +28,7 @@ image_app = typer.Typer(help="Images of the docker box.", no_args_is_help=True)
 app.add_typer(image_app, name="image")
 app.command()(server_command.serve)
 app.add_typer(server_command.key_app, name="key")
+app.add_typer(fleet_app, name="fleet")
 
 _Source = Annotated[Path, typer.Argument(help="A program; - for standard input.")]
 _Language = Annotated[
@@ -258,7 +260,8 @@ def box(as_json: _Json = False) -> None:
             {"name": x.name, "held": x.held, "detail": x.detail, "remedy": x.remedy}
             for x in found.layers
         ]
-        typer.echo(json.dumps({"box": found.box, "layers": layers, "stronger": found.stronger}))
+        told = {"box": found.box, "layers": layers, "stronger": found.stronger}
+        typer.echo(json.dumps({**told, "containers": found.containers}))
         return
     typer.echo(found.box)
     for layer in found.layers:
@@ -268,3 +271,4 @@ def box(as_json: _Json = False) -> None:
         )
     if found.stronger:
         typer.echo(f"a stronger box: {found.stronger}")
+    typer.echo(f"docker: {found.containers}")

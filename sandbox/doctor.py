@@ -11,7 +11,7 @@ import platform
 from dataclasses import dataclass
 from typing import Any
 
-from sandbox.errors import SandboxUnavailable
+from sandbox.errors import SandboxBroken, SandboxUnavailable
 from sandbox.inside import kernel
 from sandbox.outcome import Kind
 from sandbox.program import Limits, Program
@@ -60,6 +60,9 @@ print(json.dumps(seen))
 _RESTRICTED_PROBE = _HEAD + "print(json.dumps(seen))\n"
 
 
+_ENGINE_S = 3
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layer:
     """One layer of the box: does it hold here, what does it do, and what would mend it."""
@@ -75,12 +78,13 @@ class Examination:
     """What this machine gets.
 
     box: the name of the strongest box that starts. stronger: how to get a stronger one; empty when
-    this is the strongest.
+    this is the strongest. containers: whether the docker box can be had, or how to get it.
     """
 
     box: str
     layers: tuple[Layer, ...]
     stronger: str
+    containers: str = ""
 
 
 def examine() -> Examination:
@@ -99,7 +103,12 @@ def examine() -> Examination:
             layers = _namespace(slot) if kind == "namespace" else _restricted(slot)
         finally:
             slot.close()
-        return Examination(box=kind, layers=layers, stronger=_stronger(kind, reasons))
+        return Examination(
+            box=kind,
+            layers=layers,
+            stronger=_stronger(kind, reasons),
+            containers=container_engine(),
+        )
     raise SandboxUnavailable("; ".join(reasons))
 
 
@@ -221,6 +230,24 @@ def _cpu(slot: Slot) -> Layer:
         + ("by its cgroup" if slot.counts_cpu else "every 50 ms; children shorter than that may")
         + ("" if slot.counts_cpu else " hide from it until the wall limit"),
     )
+
+
+def container_engine() -> str:
+    """Say in a line whether an engine for the docker box answers, with what, or how to get one."""
+    from sandbox.containers import engine  # the SDK itself is loaded only where it is installed
+
+    try:
+        client = engine.connect(timeout_s=_ENGINE_S)
+    except SandboxUnavailable as error:
+        return str(error)
+    try:
+        runtimes = engine.runtimes(client)
+    except SandboxBroken as error:
+        return str(error)
+    finally:
+        client.close()
+    gvisor = "gVisor (runsc) is used" if engine.GVISOR in runtimes else "no gVisor (runsc)"
+    return f"an engine answers, with the runtimes {', '.join(runtimes)}; {gvisor}"
 
 
 def _stronger(kind: str, reasons: list[str]) -> str:

@@ -46,16 +46,17 @@ def failures() -> tuple[type[Exception], ...]:
     return (sdk().errors.DockerException, requests.RequestException, OSError)
 
 
-def connect() -> DockerClient:
+def connect(timeout_s: int = _CONNECT_S) -> DockerClient:
     """Return a client of the engine that DOCKER_HOST names, by default the local one.
 
+    timeout_s: of each question to it.
     Raises SandboxUnavailable where the SDK or the engine is missing.
     """
     try:
-        client = sdk().from_env(timeout=_CONNECT_S)
+        client = sdk().from_env(timeout=timeout_s)
         client.ping()
     except failures() as error:
-        raise SandboxUnavailable(f"no container engine answers: {words(error)}; {HOW}") from None
+        raise SandboxUnavailable(f"no container engine answers ({words(error)}); {HOW}") from None
     return client
 
 
@@ -76,12 +77,14 @@ def broken(doing: str) -> Iterator[None]:
 
 def runtimes(client: DockerClient) -> tuple[str, ...]:
     """Return the names of the engine's runtimes."""
-    return tuple(sorted(client.info().get("Runtimes", {})))
+    with broken("telling of itself"):
+        return tuple(sorted(client.info().get("Runtimes", {})))
 
 
 def machine(client: DockerClient) -> str:
     """Return the engine's processor as uname calls it."""
-    return str(client.info().get("Architecture", ""))
+    with broken("telling of itself"):
+        return str(client.info().get("Architecture", ""))
 
 
 def labels() -> dict[str, str]:
