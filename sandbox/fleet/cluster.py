@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 from sandbox.errors import SandboxUnavailable
 from sandbox.fleet.node_pool import NodePool
@@ -43,14 +44,22 @@ class Cluster:
     Raises SandboxUnavailable where Ray is not installed or no cluster answers.
     """
 
+    _lock: ClassVar = threading.Lock()
+    _count: ClassVar = 0  # of those that use the one connection that a process can have
+
     def __init__(self, address: str) -> None:
         if "://" in address:
             raise ValueError(f"address must be auto, local or HOST:PORT, got {address!r}")
         self._ray = _load()
         self._kind = self._ray.remote(NodePool)
-        self.is_ours = not self._ray.is_initialized()
-        if not self.is_ours:
-            return
+        with Cluster._lock:
+            # A connection of the process's own is neither made nor ended here.
+            self._counts = bool(Cluster._count) or not self._ray.is_initialized()
+            if self._counts and not Cluster._count:
+                self._connect(address)
+            Cluster._count += self._counts
+
+    def _connect(self, address: str) -> None:
         try:
             self._ray.init(
                 address=address,
@@ -96,9 +105,11 @@ class Cluster:
         return Actor(self._ray, handle)
 
     def close(self) -> None:
-        """End the connection, where it was made here."""
-        if self.is_ours:
-            self._ray.shutdown()
+        """End the connection, where it was made here and nobody else's fleet uses it."""
+        with Cluster._lock:
+            Cluster._count -= self._counts
+            if self._counts and not Cluster._count:
+                self._ray.shutdown()
 
 
 class Actor:

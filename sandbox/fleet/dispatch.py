@@ -34,6 +34,7 @@ _SILENT_S = 30.0  # how long an actor may be out of reach before its programs go
 _PAUSE_S = 0.5  # before a pool is started again, times its failures in a row
 _RETRY_S = 30.0  # before a node whose CPUs are taken is asked again
 _FAILURES_MOST = 5  # pools in a row that ended without one result: the node is not used any more
+_GRACE_S = 10.0  # that a fleet waits for its other nodes when one serves
 _CLOSE_S = 5.0
 
 
@@ -82,6 +83,8 @@ class Dispatcher:
         await self._look()
         self._watcher = loop.create_task(self._watch())
         while not self.nodes or not all(node.settled for node in self.nodes.values()):
+            if self._serving():  # the others may still join, but not hold everybody up
+                deadline = min(deadline, loop.time() + _GRACE_S)
             self._changed.clear()
             try:
                 await asyncio.wait_for(self._changed.wait(), deadline - loop.time())
@@ -249,9 +252,10 @@ class Dispatcher:
             last = now
             self.dispatch(but=node)
 
-    def take(self, job: Job, future: Future[Result]) -> None:
-        """Take a job in."""
-        self.ledger.add(job, future)
+    def take(self, job: Job, future: Future[Result], only: str | None = None) -> None:
+        """Take a job in. only: the one node that it may go to."""
+        others = [node_id for node_id in self.nodes if node_id != only] if only else []
+        self.ledger.add(job, future, others)
         if self._is_closed:
             self.ledger.cancel_all()
         else:

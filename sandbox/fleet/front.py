@@ -144,13 +144,18 @@ class Fleet:
         if self._closed:
             raise RuntimeError("this fleet is closed")
 
-    def _queued(self, job: Job) -> Future[Result]:
+    def submit_to(self, node_id: str, job: Job) -> Future[Result]:
+        """Queue a job for one node, to try that node; it has SandboxUnavailable where it left."""
+        self._gate.enter(self._check_open)
+        return self._queued(job, node_id)
+
+    def _queued(self, job: Job, only: str | None = None) -> Future[Result]:
         """Hand a job that is through the gate to the loop."""
         future: Future[Result] = Future()
         future.add_done_callback(lambda _: self._gate.leave())
 
         try:
-            self._loop.call_soon_threadsafe(self._dispatcher.take, job, future)
+            self._loop.call_soon_threadsafe(self._dispatcher.take, job, future, only)
         except RuntimeError:  # the loop is closed
             future.cancel()
             future.set_running_or_notify_cancel()

@@ -34,9 +34,11 @@ class Ledger:
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def add(self, job: Job, future: Future[Result]) -> None:
-        """Take a job in, at the end of the queue."""
-        self._waiting.append(Task(number=next(self._numbers), job=job, future=future))
+    def add(self, job: Job, future: Future[Result], avoid: Iterable[str] = ()) -> None:
+        """Take a job in, at the end of the queue. avoid: nodes that it must not go to."""
+        self._waiting.append(
+            Task(number=next(self._numbers), job=job, future=future, avoid=set(avoid))
+        )
 
     def assign(self, nodes: Iterable[Node]) -> list[Node]:
         """Give waiting tasks to the least loaded nodes that have room; return who got some."""

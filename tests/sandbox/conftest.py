@@ -90,6 +90,12 @@ def faulty_server() -> ModuleType:
 
 
 @pytest.fixture(scope="session")
+def ray_kit() -> ModuleType:
+    """The module ray_kit.py: a Ray cluster of this machine."""
+    return _beside("ray_kit")
+
+
+@pytest.fixture(scope="session")
 def project_kit() -> ModuleType:
     """The module project_kit.py: a tiny project and patches to it."""
     return _beside("project_kit")

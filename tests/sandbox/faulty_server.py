@@ -90,6 +90,7 @@ class FaultyServer(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # head and body are two writes
     server: FaultyServer
 
     def log_message(self, format: str, *args: Any) -> None:
