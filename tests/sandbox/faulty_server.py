@@ -37,6 +37,7 @@ class FaultyServer(ThreadingHTTPServer):
     cut_unread: hangs up before the body is read. cut_read: after, without running it. cut_run:
     after running it, before the answer. cut_answer: in the middle of the answer. hang: runs it and
     is silent for `hang_s`. full, draining, error, broken, tests_broken, refused: statuses.
+    drained_out: runs it, and after `hang_s` ends without waiting for it any longer.
     restart: runs it, hangs up, and comes back as another instance that forgot everything.
     """
 
@@ -151,6 +152,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._cut()
         if fault == "hang":
             time.sleep(server.hang_s)
+        if fault == "drained_out":
+            time.sleep(server.hang_s)
+            return self._error(503, "Draining", Retry_After=server.retry_after)
         if fault == "cut_answer":
             self._send(200, answer, most=len(answer) // 2)
             self.wfile.flush()

@@ -167,6 +167,20 @@ def test_a_server_that_cannot_show_who_it_is_gets_no_retry_of_what_may_have_run(
     assert box.run(PROGRAM, LIMITS).stdout == PROGRAM.source
 
 
+@pytest.mark.slow
+def test_a_server_that_ends_before_the_program_does_is_no_server_that_refused_it(
+    serve: Make, connect: Make
+) -> None:
+    """Both say 503: the one at once, the other after it took the program in."""
+    server = serve(has_instance=False)
+    server.hang_s = 3.2
+    box = connect(server)
+    server.faults = ["drained_out"]
+    with pytest.raises(SandboxBroken, match="may have run"):
+        box.run(PROGRAM, LIMITS)
+    assert len(server.posts) == 1
+
+
 def test_a_restart_between_two_runs_is_no_failure(serve: Make, connect: Make) -> None:
     server = serve()
     box = connect(server)
@@ -402,7 +416,9 @@ def test_a_pool_over_a_server_that_fails_now_and_then_gets_every_result_once(
     serve: Make, connect: Make
 ) -> None:
     server = serve()
-    box = connect(server)
+    # All faults may fall to one request.
+    patience = Patience(timeout_s=60, attempt_s=5, retries=50, backoff_s=0.01, backoff_most_s=0.05)
+    box = connect(server, patience=patience)
     faults = [*LOST_BEFORE_IT_RAN, "cut_run", "cut_answer"]
     server.faults = [fault for fault in faults for _ in range(6)]
     got: dict[int, str] = {}
