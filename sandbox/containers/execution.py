@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sandbox.containers import engine, options, transfer
-from sandbox.containers.fresh import Held, Need, Warm
+from sandbox.containers.fresh import Held, Need, Warm, is_running
 from sandbox.containers.stream import Command
 from sandbox.errors import SandboxBroken
 from sandbox.inside.launch import PACKED
@@ -80,16 +80,13 @@ def _execute(held: Held, need: Need, task: Task, limits: Limits) -> Outcome:
         ran_out = held.weight is not None and held.weight.out_of_memory()
         peak_mb = held.weight.peak_mb() if held.weight is not None else 0.0
         code = -1 if kind else command.exit_code()
-        if not kind and not _frozen(held):
-            if not ran_out and not _oom_seen(held, since):
+        if not ran_out and not is_running(held.container):
+            if not _oom_seen(held, since):
                 raise SandboxBroken("the container of this run was lost")
             ran_out = True
         files: dict[str, bytes] = {}
-        if task.collect and not kind:
-            files = transfer.collect(held.container, folder, task.collect, limits.disk_mb * _MIB)
-        if task.packs and code == 0:
-            most = limits.disk_mb * _MIB
-            files[PACKED] = transfer.packed_tree(held.container, folder, task.packs, most)
+        if (task.collect or (task.packs and code == 0)) and not kind and not ran_out:
+            files = _left(held, task, folder, limits.disk_mb * _MIB)
     finally:
         command.close()
     if not ran_out and held.weight is None and code in _SIGNALS:
@@ -136,12 +133,18 @@ def _kind(code: int, signal: int | None, *, over: bool) -> Kind:
     return Kind.PASSED if code == 0 else Kind.CRASHED
 
 
-def _frozen(held: Held) -> bool:
-    """Stop all that the run left behind; return whether the container still stands."""
-    with contextlib.suppress(*engine.failures()):
+def _left(held: Held, task: Task, folder: str, most_bytes: int) -> dict[str, bytes]:
+    """Return the files asked for, with all that the run left behind frozen meanwhile."""
+    with engine.broken("freezing a container"):
         held.container.pause()
-        return True
-    return False
+    try:
+        files = transfer.collect(held.container, folder, task.collect, most_bytes)
+        if task.packs:
+            files[PACKED] = transfer.packed_tree(held.container, folder, task.packs, most_bytes)
+    finally:
+        with contextlib.suppress(*engine.failures()):  # gVisor takes 10 s to end what is frozen
+            held.container.unpause()
+    return files
 
 
 def _oom_seen(held: Held, since: float) -> bool:

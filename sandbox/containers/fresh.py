@@ -124,7 +124,7 @@ class Warm:
         if spare is not None:
             made = spare[1].get()
             if isinstance(made, Held):
-                if spare[0] == need and _alive(made.container):
+                if spare[0] == need and is_running(made.container):
                     held = made
                 else:
                     made.end()
@@ -142,7 +142,8 @@ class Warm:
                 made.end()
 
 
-def _alive(container: Container) -> bool:
+def is_running(container: Container) -> bool:
+    """Return whether a container still runs, as far as the engine says."""
     try:
         container.reload()
     except engine.failures():

@@ -77,6 +77,13 @@ class Weight(cgroup.Group):
             super()._set_memory(size)
             both.write_text(str(size))
 
+    def peak_mb(self) -> float:
+        """Return the run's peak in MiB; 0.0 where nobody can say any more."""
+        try:
+            return super().peak_mb()
+        except OSError:  # as below
+            return 0.0
+
     def out_of_memory(self) -> bool:
         """Return whether the kernel killed a process here since the last question."""
         try:
