@@ -93,11 +93,15 @@ class Engine:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
 
-    def running(self) -> list[str]:
-        """Return the ids of running containers."""
+    def running(self, pid: int) -> list[str]:
+        """Return the ids of running containers of the process `pid`."""
         client = engine.connect()
         try:
-            return [str(one["Id"]) for one in client.api.containers()]
+            return [
+                str(one["Id"])
+                for one in client.api.containers(filters={"label": engine.LABEL})
+                if one["Labels"]["seedcoder.owner"].split()[2] == str(pid)
+            ]
         finally:
             client.close()
 

@@ -67,13 +67,15 @@ def _judges(box: Any) -> None:
 
 
 def test_a_box_is_opened_by_name_and_judges_in_every_way(docker_engine: Any) -> None:
-    with_name = open_box(f"docker:{IMAGE}", require="docker")
+    with_name: Any = open_box(f"docker:{IMAGE}", require="docker")
     try:
         assert (with_name.name, with_name.kind) == (f"docker:{IMAGE}", "docker")
         _judges(with_name)
     finally:
+        ids = {slot.container_id for slot in with_name.slots}
         with_name.close()
-    assert docker_engine.running() == []
+    assert len(ids) == 2, "programs and tests do not share a container"
+    assert ids.isdisjoint(docker_engine.running(os.getpid()))
 
 
 def test_an_image_that_is_not_there_is_said_in_one_line(docker_engine: Any) -> None:
@@ -250,7 +252,6 @@ box.run(Program.python(busy), Limits(cpu_s=60, wall_s=120))
 def test_no_container_is_left_when_the_judging_process_is_killed(
     transport: str, docker_engine: Any
 ) -> None:
-    before = set(docker_engine.running())
     judging = subprocess.Popen(
         [sys.executable, "-c", JUDGING, IMAGE, transport],
         stdout=subprocess.PIPE,
@@ -260,14 +261,13 @@ def test_no_container_is_left_when_the_judging_process_is_killed(
     assert judging.stdout is not None
     assert judging.stdout.readline() == "started\n"
     time.sleep(1.5)
-    started = set(docker_engine.running()) - before
-    assert started
+    assert docker_engine.running(judging.pid)
     judging.send_signal(signal.SIGKILL)
     judging.wait(20)
     deadline = time.monotonic() + 20
-    while (left := started & set(docker_engine.running())) and time.monotonic() < deadline:
+    while (left := docker_engine.running(judging.pid)) and time.monotonic() < deadline:
         time.sleep(0.2)
-    assert left == set()
+    assert left == []
 
 
 def test_containers_of_dead_supervisors_are_removed_and_others_kept(docker_engine: Any) -> None:
