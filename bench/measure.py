@@ -11,8 +11,8 @@ from pathlib import Path
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
-def tree() -> list[int]:
-    """Return the pids of this process and all its living descendants."""
+def tree(root: int = 0) -> list[int]:
+    """Return the pids of a process, of this one by default, and all its living descendants."""
     children: dict[int, list[int]] = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
@@ -21,7 +21,7 @@ def tree() -> list[int]:
             except (FileNotFoundError, ProcessLookupError):
                 continue
             children.setdefault(int(fields[1]), []).append(int(entry.name))
-    found, queue = [os.getpid()], [os.getpid()]
+    found, queue = [root or os.getpid()], [root or os.getpid()]
     while queue:
         below = children.get(queue.pop(), [])
         found += below
@@ -34,13 +34,21 @@ def tree_cpu_s() -> float:
     own = resource.getrusage(resource.RUSAGE_SELF)
     dead = resource.getrusage(resource.RUSAGE_CHILDREN)
     total = own.ru_utime + own.ru_stime + dead.ru_utime + dead.ru_stime
-    for pid in tree()[1:]:
-        try:
-            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-        total += sum(map(int, fields[11:15])) / _TICKS_PER_S
-    return total
+    return total + sum(map(single_cpu_s, tree()[1:]))
+
+
+def process_cpu_s(root: int) -> float:
+    """Return CPU seconds used so far by another process, its descendants and its dead ones."""
+    return sum(map(single_cpu_s, tree(root)))
+
+
+def single_cpu_s(pid: int) -> float:
+    """Return CPU seconds used so far by one process and those of its children that are dead."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0.0
+    return sum(map(int, fields[11:15])) / _TICKS_PER_S
 
 
 def tree_rss_mb() -> float:

@@ -91,7 +91,8 @@ def asked(number: int) -> Asked:
     if place == 0:
         return run(f"print('{token}', flush=True)\nwhile True: pass", "timeout", limits=_SMALL)
     if place == 1:
-        return run(f"print('{token}', flush=True)\nx = bytearray(1 << 30)", "memory")
+        return run(f"print('{token}', flush=True)\nx = bytearray(1 << 30)", "memory",
+                   limits={"memory_mb": 64})  # fmt: skip
     if place == 2:
         return run("print('x' * (1 << 21))", "output", "x" * 100, limits={"output_kb": 64})
     if place < 8:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator
-from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
@@ -13,6 +12,7 @@ from starlette.routing import Route as Routed
 
 from sandbox.server.config import ServerConfig
 from sandbox.server.door import Door, Route
+from sandbox.server.exchange import Receive, Scope, Send
 from sandbox.server.house import House
 from sandbox.server.routes import WAYS, openapi
 
@@ -35,7 +35,7 @@ def create_app(config: ServerConfig) -> FastAPI:
             app.state.ended = await house.close()
 
     # Its pages for people would load scripts from elsewhere.
-    app = FastAPI(
+    app = _App(
         title="seedcoder sandbox", version=house.version, docs_url=None, redoc_url=None,
         lifespan=lifespan,
     )  # fmt: skip
@@ -51,17 +51,20 @@ def create_app(config: ServerConfig) -> FastAPI:
     app.openapi = lambda: document  # type: ignore[method-assign]
     app.add_exception_handler(HTTPException, _not_found)
     app.add_exception_handler(Exception, _fault)
-    app.add_middleware(_Door, house=house, routes=routes)
+    app.door = Door(super(_App, app).__call__, house, routes)
     app.state.house = house
     app.state.ended = True
     return app
 
 
-class _Door(Door):
-    """The door as the framework makes its middleware."""
+class _App(FastAPI):
+    """FastAPI's application behind the door."""
 
-    def __init__(self, app: Any, house: House, routes: list[Route]) -> None:
-        super().__init__(app, house, routes)
+    door: Door
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        await self.door(scope, receive, send)
 
 
 async def _not_found(request: Request, error: Exception) -> JSONResponse:

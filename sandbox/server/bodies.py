@@ -29,6 +29,7 @@ from sandbox.tests_json import tests_from_json
 
 _PART_BYTES = 255  # of a file's name, as Linux has it
 _PATH_BYTES = 1024  # ours
+_LEAST_CPU_S, _LEAST_WALL_S = 0.01, 0.2  # ours: less may pass before a box has set a run up
 _ARGUMENTS = 256  # ours
 _ARGUMENT_BYTES = 64 << 10  # ours; Linux takes 128 KiB at most in one
 
@@ -147,6 +148,9 @@ def limits_of(body: LimitsBody | None, config: ServerConfig) -> Limits:
 
 def allowed(limits: Limits, config: ServerConfig) -> Limits:
     """Return limits that a request may have. Raises Refusal that says what is too much."""
+    for name, least in (("cpu_s", _LEAST_CPU_S), ("wall_s", _LEAST_WALL_S)):
+        if getattr(limits, name) < least:
+            raise invalid(f"limits.{name}: {least:g} is the least here", ("limits", name))
     for name, most in (
         ("cpu_s", config.most_cpu_s),
         ("compile_cpu_s", config.most_cpu_s),

@@ -32,6 +32,7 @@ from sandbox.session import Session
 from sandbox.session_result import CellResult, SessionOver
 from sandbox.sessions import Sessions
 
+_LEAST_S = 0.05  # ours: a box needs some milliseconds to set a run up
 _USUAL_COMPILE_S = 10.0  # the API's default: then a language has what it is known to need
 _LOOSE = ConfigDict(extra="ignore", allow_inf_nan=False)  # its clients send what it ignores
 # Modes of the API that are no language of ours.
@@ -105,6 +106,7 @@ def limits_of(run_s: float, compile_s: float, memory_mb: int, config: ServerConf
     Memory beyond what this server gives is cut to that: clients ask for more than they need.
     """
     most_mb = config.most_memory_mb
+    run_s = max(run_s, _LEAST_S)
     limits = Limits(
         cpu_s=run_s,
         wall_s=backstop_s(run_s),

@@ -26,6 +26,7 @@ from sandbox.sessions import Sessions
 
 _SWEEP_S = 30.0
 _CLOSE_S = 2.0
+_UNWATCHED_S = 0.2  # ours
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
@@ -125,12 +126,11 @@ class House:
         waiting: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         landed = partial(_landed, waiting)
         flight.waiters.append(landed)
-        watcher = asyncio.get_running_loop().create_task(exchange.gone())
-        watcher.add_done_callback(lambda task: task.cancelled() or landed(None, Gone()))
+        watch = _Watch(exchange, landed)
         try:
             return await waiting
         finally:
-            watcher.cancel()
+            watch.end()
             self.dispatcher.leave(flight, landed)
 
     def board(
@@ -195,6 +195,28 @@ class House:
             yield
         finally:
             self.batches -= 1
+
+
+class _Watch:
+    """Looks out for a client that goes away while it waits, once it has waited for a while."""
+
+    def __init__(self, exchange: Exchange, landed: Callable[[None, Gone], None]) -> None:
+        self._exchange, self._landed = exchange, landed
+        self._task: asyncio.Task[None] | None = None
+        self._timer = asyncio.get_running_loop().call_later(_UNWATCHED_S, self._begin)
+
+    def _begin(self) -> None:
+        self._task = asyncio.get_running_loop().create_task(self._look())
+
+    async def _look(self) -> None:
+        await self._exchange.gone()
+        self._landed(None, Gone())
+
+    def end(self) -> None:
+        """Look out no more."""
+        self._timer.cancel()
+        if self._task is not None:
+            self._task.cancel()
 
 
 def _landed(

@@ -34,6 +34,7 @@ _LOOSE = ConfigDict(extra="ignore", allow_inf_nan=False)
 _STATUS = {Kind.TIMEOUT: "TO", Kind.OUTPUT: "OL"}
 _SELECTOR = re.compile(r"(\^|~|>=|<=|>|<|=|v)?\s*(\d+(?:\.\d+)*)(?:\.[x*])*")
 _COMPILE_MS = 10_000
+_LEAST_S = 0.05  # ours: a box needs some milliseconds to set a run up
 
 
 class FileBody(BaseModel):
@@ -171,7 +172,7 @@ def _job(body: ExecuteBody, language: str, config: ServerConfig) -> Job:
         for index, (file, text) in enumerate(zip(body.files, texts, strict=True))
         if index
     }
-    run_s = (body.run_cpu_time or body.run_timeout) / 1000
+    run_s = max(_LEAST_S, (body.run_cpu_time or body.run_timeout) / 1000)
     given, most_mb = body.run_memory_limit, config.most_memory_mb
     if body.run_timeout / 1000 > config.most_cpu_s:
         most_ms = 1000 * config.most_cpu_s
@@ -180,7 +181,7 @@ def _job(body: ExecuteBody, language: str, config: ServerConfig) -> Job:
         )
     limits = Limits(
         cpu_s=run_s,
-        wall_s=backstop_s(body.run_timeout / 1000),
+        wall_s=backstop_s(max(_LEAST_S, body.run_timeout / 1000)),
         memory_mb=most_mb if given <= 0 else max(1, min(given >> 20, most_mb)),
         processes=min(256, config.most_processes),
         disk_mb=min(256, config.most_disk_mb),

@@ -51,6 +51,7 @@ def serve(app: FastAPI, listener: socket.socket, config: ServerConfig) -> None:
             log_config=None,
             access_log=False,
             server_header=False,
+            proxy_headers=False,  # the log shows who connected, not who that says it is
             ws="none",
             lifespan="on",
             backlog=_BACKLOG,
