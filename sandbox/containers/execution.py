@@ -80,7 +80,7 @@ def _execute(held: Held, need: Need, task: Task, limits: Limits) -> Outcome:
         ran_out = held.weight is not None and held.weight.out_of_memory()
         peak_mb = held.weight.peak_mb() if held.weight is not None else 0.0
         code = -1 if kind else command.exit_code()
-        if not ran_out and not is_running(held.container):
+        if not ran_out and _is_lost(held, patient=not kind and code in (-1, 128 + _SIGKILL)):
             if not _oom_seen(held, since):
                 raise SandboxBroken("the container of this run was lost")
             ran_out = True
@@ -131,6 +131,19 @@ def _kind(code: int, signal: int | None, *, over: bool) -> Kind:
     if signal == _SIGSYS:
         return Kind.FORBIDDEN
     return Kind.PASSED if code == 0 else Kind.CRASHED
+
+
+def _is_lost(held: Held, *, patient: bool) -> bool:
+    """Return whether the container itself has ended.
+
+    patient: wait a little, for processes of a container are killed before the engine notes its end.
+    """
+    for _ in range(10 if patient else 1):
+        if not is_running(held.container):
+            return True
+        if patient:
+            time.sleep(_TICK_S)
+    return False
 
 
 def _left(held: Held, task: Task, folder: str, most_bytes: int) -> dict[str, bytes]:

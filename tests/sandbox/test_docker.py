@@ -186,11 +186,11 @@ def test_a_killed_container_of_one_run_is_no_verdict(exec_box: DockerBox) -> Non
         client = engine.connect()
         deadline = time.monotonic() + 8
         while not killed and time.monotonic() < deadline:
-            for one in client.containers.list(ignore_removed=True):
-                with contextlib.suppress(*engine.failures()):  # others come and go meanwhile
-                    if "sleep" in str(one.top(ps_args="-eo pid,comm")["Processes"]):
-                        one.kill()
-                        killed.append(one.id)
+            with contextlib.suppress(*engine.failures()):  # others come and go meanwhile
+                for one in client.api.containers(filters={"label": engine.LABEL}):
+                    if "sleep" in str(client.api.top(one["Id"], "-eo pid,comm")["Processes"]):
+                        client.api.kill(one["Id"])
+                        killed.append(one["Id"])
             time.sleep(0.1)
         client.close()
 
