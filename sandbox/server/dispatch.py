@@ -131,14 +131,15 @@ class Dispatcher:
             self._metrics.dropped.inc()
             _tell(flight, None, Gone())
 
-    def abandon(self, error: Exception) -> None:
-        """Answer everybody who waits with `error`; what has not begun never will."""
+    def abandon(self) -> None:
+        """Answer everybody who waits, as the server ends; what has not begun never will."""
         flights = [*self._inside, *self._waiting, *self._batched]
         self._waiting.clear()
         self._batched.clear()
         for flight in flights:
-            flight.cancel()
-            _tell(flight, None, error)
+            never = flight.cancel()
+            begun = SandboxBroken("the server ended before the program did")
+            _tell(flight, None, draining() if never else begun)
 
     def _feed(self) -> None:
         room = self._pool.workers * max(
@@ -200,7 +201,13 @@ class Dispatcher:
         result = flight.result()
         what = "run" if flight.job.tests is None else "judge"
         self._metrics.ran(wait_s, run_s, what, result.kind.value)
-        _tell(flight, flight.render(result), None)
+        try:
+            answer = flight.render(result)
+        except (ValueError, TypeError, LookupError) as fault:  # others wait for this loop
+            self._metrics.log_fault(fault)
+            _tell(flight, None, SandboxBroken(f"the answer failed: {type(fault).__name__}"))
+            return
+        _tell(flight, answer, None)
 
 
 def _tell(flight: Flight, answer: bytes | None, error: BaseException | None) -> None:

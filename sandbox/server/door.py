@@ -1,5 +1,8 @@
 """What stands before every route: request ids, keys, browsers turned away, the access log.
 
+A request that names an instance (the word of one start of a server, told by /healthz and with each
+response) is refused by any other: what it asks for may have run there.
+
 A plain ASGI application in front of the framework's: a route that has no names in its path is
 found here, in one look-up. The log has a route as the table writes it, never a path, a body, a key
 or a word of a program.
@@ -88,6 +91,7 @@ class Door:
         self._house = house
         self._routes = {(x.method, x.path): x for x in routes if "{" not in x.path}
         self._known = {x.path: x for x in routes}
+        self._instance = (b"sandbox-instance", house.instance.encode())
         # Of strangers' pages in a browser on this machine: without keys nothing else stops them.
         self._turns_browsers_away = house.keys is None and not house.config.is_open
 
@@ -111,6 +115,7 @@ class Door:
                 message["headers"] = [
                     *message.get("headers", ()),
                     (b"x-request-id", request_id.encode()),
+                    self._instance,
                 ]
             else:
                 sent += len(message.get("body", b""))
@@ -138,6 +143,11 @@ class Door:
 
     def _admit(self, exchange: Exchange, *, open_to_all: bool) -> None:
         """Let a request in, or raise Refusal."""
+        wanted = exchange.header(b"sandbox-instance")
+        if wanted and wanted != self._house.instance:
+            raise Refusal(
+                412, "OtherInstance", "this server was started anew since, and knows nothing of it"
+            )
         keys = self._house.keys
         if keys is not None:
             key = presented(exchange.header(b"authorization"), exchange.header(b"x-api-key"))

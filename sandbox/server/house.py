@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import secrets
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -43,6 +44,8 @@ class House:
         self.datasets = Datasets.read(config.datasets)
         self.metrics = Metrics()
         self.version = _version()
+        # A word of this start: kept answers are of it, and of no other behind the same address.
+        self.instance = secrets.token_hex(8)
         workers = config.workers or None
         self.pool = Pool(
             workers,

@@ -71,6 +71,7 @@ async def healthz(house: House, exchange: Exchange) -> Reply:
             "kind": house.pool.box_kind,
             "version": house.version,
             "workers": house.pool.workers,
+            "instance": house.instance,
         }
     )
 

@@ -139,7 +139,9 @@ _SCHEMAS: Mapping[str, Any] = {
     "Languages": _object(
         languages=_list(_object(language=_TEXT, version=_TEXT, there=_FLAG, install=_TEXT))
     ),
-    "Health": _object(box=_TEXT, kind=_TEXT, version=_TEXT, workers=_WHOLE),
+    "Health": _object(
+        box=_TEXT, kind=_TEXT, version=_TEXT, workers=_WHOLE, instance=_TEXT
+    ),
     "RunJupyterAnswer": _object(
         status=_TEXT, message=_TEXT, driver=_or_null(_ref("CommandResult")),
         cells=_list(

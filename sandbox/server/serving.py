@@ -19,7 +19,6 @@ from fastapi import FastAPI
 
 from sandbox.server.config import ServerConfig
 from sandbox.server.house import House
-from sandbox.server.refusal import draining
 
 log = logging.getLogger(__name__)
 
@@ -109,6 +108,6 @@ class _Server(uvicorn.Server):
                 self.should_exit = True
             elif time.monotonic() >= self._deadline:
                 log.warning("the time to drain is over requests=%d", self._house.requests)
-                self._house.dispatcher.abandon(draining())
+                self._house.dispatcher.abandon()
                 self.should_exit = True
         return await super().on_tick(counter)

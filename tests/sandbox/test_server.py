@@ -277,6 +277,17 @@ def test_languages_and_health_are_told(server: Any) -> None:
     assert server.client.get("/readyz").json() == {"ready": True}
 
 
+def test_a_request_meant_for_another_start_of_the_server_is_not_run(server: Any) -> None:
+    response = server.client.get("/healthz")
+    instance = response.json()["instance"]
+    assert response.headers["sandbox-instance"] == instance
+    body = {"program": {"source": "print(1)"}}
+    assert server.post("/v1/run", body, sandbox_instance=instance).status_code == 200
+    other = server.post("/v1/run", body, sandbox_instance="0" * 16)
+    assert (other.status_code, other.json()["error"]["type"]) == (412, "OtherInstance")
+    assert other.headers["sandbox-instance"] == instance
+
+
 def test_metrics_are_what_prometheus_reads(server: Any) -> None:
     from prometheus_client.parser import text_string_to_metric_families
 
