@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 from sandbox.errors import SandboxUnavailable
 from sandbox.fleet.node_pool import NodePool
 from sandbox.fleet.nodes import NodeFacts
+from sandbox.pool import Job
 
 _THREADS = 4  # of an actor: one call waits for results, others bring programs
 
@@ -74,11 +75,19 @@ class Cluster:
                 f"no Ray cluster at {address!r} ({why}); `ray start --head` begins one"
             ) from None
 
+    def pickled(self, job: Job) -> bytes:
+        """Return a job as bytes, functions of the user's own script included.
+
+        Raises TypeError or PicklingError for what cannot travel (a comparer that holds a lock).
+        """
+        parcel: bytes = self._ray.cloudpickle.dumps(job)
+        return parcel
+
     def nodes(self) -> list[NodeFacts]:
         """Return the nodes that are alive, by id. Raises ActorSilent where the head is away."""
         try:
             rows = self._ray.nodes()
-        except (self._ray.exceptions.RayError, ConnectionError) as error:
+        except (self._ray.exceptions.RayError, ConnectionError, RuntimeError) as error:
             raise ActorSilent(str(error)) from None
         found = [
             NodeFacts(

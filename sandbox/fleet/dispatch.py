@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 
 from sandbox.box import DEFAULT_PACKAGES, STRENGTH
 from sandbox.errors import SandboxUnavailable
@@ -23,7 +24,7 @@ from sandbox.fleet.cluster import Actor, ActorLost, ActorSilent, Cluster
 from sandbox.fleet.ledger import Ledger
 from sandbox.fleet.node_pool import place
 from sandbox.fleet.nodes import Node, PoolFacts, Task
-from sandbox.pool import Job, Result
+from sandbox.pool import Result
 
 log = logging.getLogger(__name__)
 
@@ -82,6 +83,7 @@ class Dispatcher:
         deadline = loop.time() + self._plan.start_s
         await self._look()
         self._watcher = loop.create_task(self._watch())
+        self._watcher.add_done_callback(_log_fault)
         while not self.nodes or not all(node.settled for node in self.nodes.values()):
             if self._serving():  # the others may still join, but not hold everybody up
                 deadline = min(deadline, loop.time() + _GRACE_S)
@@ -128,7 +130,8 @@ class Dispatcher:
         for node_id, one in alive.items():
             if node_id not in self.nodes:
                 node = self.nodes[node_id] = Node(facts=one)
-                self._lives[node_id] = asyncio.create_task(self._live(node))
+                life = self._lives[node_id] = asyncio.create_task(self._live(node))
+                life.add_done_callback(partial(self._ended, node))
         for node_id, node in self.nodes.items():
             if node_id not in alive and node.state != "lost":
                 self._lives[node_id].cancel()
@@ -190,6 +193,14 @@ class Dispatcher:
                 await asyncio.sleep(_PAUSE_S * failures)
         self._set(node, "refused", f"{failures} pools in a row ended there without a result")
 
+    def _ended(self, node: Node, life: asyncio.Task[None]) -> None:
+        """Take back what a node had whose coroutine failed: a fault of ours must not hang jobs."""
+        if life.cancelled() or (error := life.exception()) is None:
+            return
+        log.error("a node's loop failed host=%s", node.facts.hostname, exc_info=error)
+        self._let_go(node, repr(error))
+        self._set(node, "refused", f"the fleet failed there: {error!r}")
+
     async def _start(self, node: Node) -> tuple[str, float]:
         """Start a pool. Return why there is none, "" where there is, and when to try again.
 
@@ -229,6 +240,8 @@ class Dispatcher:
         seen, silent_since, last = 0, 0.0, time.monotonic()
         while True:
             tasks = node.unsent()
+            if node.outbox:  # more than a message holds
+                self._start_putting(node)
             try:
                 results = await actor.call("exchange", _parcel(tasks), seen, _EXCHANGE_S)
             except ActorSilent as error:
@@ -252,10 +265,10 @@ class Dispatcher:
             last = now
             self.dispatch(but=node)
 
-    def take(self, job: Job, future: Future[Result], only: str | None = None) -> None:
+    def take(self, parcel: bytes, future: Future[Result], only: str | None = None) -> None:
         """Take a job in. only: the one node that it may go to."""
         others = [node_id for node_id in self.nodes if node_id != only] if only else []
-        self.ledger.add(job, future, others)
+        self.ledger.add(parcel, future, others)
         if self._is_closed:
             self.ledger.cancel_all()
         else:
@@ -264,9 +277,12 @@ class Dispatcher:
     def dispatch(self, but: Node | None = None) -> None:
         """Give out what waits. but: the node whose own coroutine sends what it got."""
         for node in self.ledger.assign(self.nodes.values()):
-            node_id = node.facts.node_id
-            if node is not but and node_id not in self._putting:
-                self._putting[node_id] = asyncio.create_task(self._put(node))
+            if node is not but:
+                self._start_putting(node)
+
+    def _start_putting(self, node: Node) -> None:
+        if node.facts.node_id not in self._putting:
+            self._putting[node.facts.node_id] = asyncio.create_task(self._put(node))
 
     async def _put(self, node: Node) -> None:
         """Send a node its programs while its coroutine waits for results."""
@@ -322,5 +338,11 @@ class Dispatcher:
         actor.kill()
 
 
-def _parcel(tasks: list[Task]) -> list[tuple[int, object]]:
-    return [(task.number, task.job) for task in tasks]
+def _log_fault(task: asyncio.Task[None]) -> None:
+    """Log why a coroutine that should not end did."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error("the fleet's loop failed", exc_info=error)
+
+
+def _parcel(tasks: list[Task]) -> list[tuple[int, bytes]]:
+    return [(task.number, task.parcel) for task in tasks]

@@ -137,8 +137,9 @@ class Fleet:
         )
 
     def _submit(self, job: Job) -> Future[Result]:
+        parcel = self._cluster.pickled(job)
         self._gate.enter(self._check_open)
-        return self._queued(job)
+        return self._queued(parcel)
 
     def _check_open(self) -> None:
         if self._closed:
@@ -146,16 +147,17 @@ class Fleet:
 
     def submit_to(self, node_id: str, job: Job) -> Future[Result]:
         """Queue a job for one node, to try that node; it has SandboxUnavailable where it left."""
+        parcel = self._cluster.pickled(job)
         self._gate.enter(self._check_open)
-        return self._queued(job, node_id)
+        return self._queued(parcel, node_id)
 
-    def _queued(self, job: Job, only: str | None = None) -> Future[Result]:
+    def _queued(self, parcel: bytes, only: str | None = None) -> Future[Result]:
         """Hand a job that is through the gate to the loop."""
         future: Future[Result] = Future()
         future.add_done_callback(lambda _: self._gate.leave())
 
         try:
-            self._loop.call_soon_threadsafe(self._dispatcher.take, job, future, only)
+            self._loop.call_soon_threadsafe(self._dispatcher.take, parcel, future, only)
         except RuntimeError:  # the loop is closed
             future.cancel()
             future.set_running_or_notify_cancel()
@@ -213,11 +215,12 @@ class Fleet:
         return cast(Verdict, await self._asubmit(job))
 
     async def _asubmit(self, job: Job) -> Result:
+        parcel = self._cluster.pickled(job)
         while not self._gate.may_enter():  # a full fleet holds the caller back, not the event loop
             self._check_open()
             await asyncio.sleep(0.005)
         self._check_open()
-        return await asyncio.wrap_future(self._queued(job))
+        return await asyncio.wrap_future(self._queued(parcel))
 
     async def amap(
         self, jobs: Iterable[Job], *, ordered: bool = True

@@ -18,7 +18,7 @@ from itertools import count
 
 from sandbox.errors import SandboxBroken, SandboxUnavailable
 from sandbox.fleet.nodes import Node, Task
-from sandbox.pool import Job, Result
+from sandbox.pool import Result
 
 _QUARANTINE = 2  # ours: one death is mostly the node's own
 
@@ -34,11 +34,9 @@ class Ledger:
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def add(self, job: Job, future: Future[Result], avoid: Iterable[str] = ()) -> None:
+    def add(self, parcel: bytes, future: Future[Result], avoid: Iterable[str] = ()) -> None:
         """Take a job in, at the end of the queue. avoid: nodes that it must not go to."""
-        self._waiting.append(
-            Task(number=next(self._numbers), job=job, future=future, avoid=set(avoid))
-        )
+        self._waiting.append(Task(parcel=parcel, future=future, avoid=set(avoid)))
 
     def assign(self, nodes: Iterable[Node]) -> list[Node]:
         """Give waiting tasks to the least loaded nodes that have room; return who got some."""
@@ -61,6 +59,9 @@ class Ledger:
             if node is None:
                 kept.append(task)
                 continue
+            # A number for each time it is given out: a node that has it already, with a result
+            # that broke and is on its way, would take an old one for a message sent twice.
+            task.number = next(self._numbers)
             node.give(task)
             given[node.facts.node_id] = node
         kept.extend(self._waiting)
@@ -96,7 +97,8 @@ class Ledger:
     def lost(self, node: Node, why: str) -> int:
         """Take back what a node had, whose pool has ended; return how many are tried again."""
         tasks = list(node.in_flight.values())
-        unsent = {task.number for task in node.unsent()}
+        unsent = {task.number for task in node.outbox}
+        node.outbox.clear()
         node.in_flight.clear()
         again = []
         for task in tasks:

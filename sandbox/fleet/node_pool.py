@@ -8,6 +8,7 @@ sent twice is judged once: a message that was lost on the way loses nothing.
 
 from __future__ import annotations
 
+import pickle
 import threading
 import time
 from collections import deque
@@ -21,6 +22,7 @@ from sandbox.fleet.nodes import PoolFacts
 from sandbox.pool import Job, Pool, Result
 
 _LINGER_S = 0.03  # ours: what a result may wait for others
+_UNREADABLE = (pickle.UnpicklingError, ImportError, AttributeError, TypeError, ValueError, EOFError)
 _QUEUE = 2048  # ours: more than a node is ever given beside its workers
 
 
@@ -63,26 +65,37 @@ class NodePool:
             place=place(packages),
         )
 
-    def put(self, jobs: list[tuple[int, Job]]) -> None:
-        """Take programs in."""
+    def put(self, parcels: list[tuple[int, bytes]]) -> None:
+        """Take programs in, each a pickled `Job` with its number."""
         assert self._pool is not None
-        for number, job in jobs:
+        for number, parcel in parcels:
             with self._arrived:
                 if number in self._here:
                     continue
                 self._here.add(number)
+            try:
+                job: Job = pickle.loads(parcel)
+            except _UNREADABLE as error:
+                # A comparer of the user's, say, in a module that this node lacks.
+                self._add(number, ValueError(f"a node cannot load the job: {error!r}"))
+                continue
             future = self._pool.submit(job.program, job.tests, job.limits, collect=job.collect)
             future.add_done_callback(partial(self._keep, number))
 
     def _keep(self, number: int, done: Future[Result]) -> None:
         error = done.exception()
-        result: Result | Exception
         if error is None:
-            result = done.result()
-        elif isinstance(error, SandboxError | ValueError | TypeError):
-            result = error.with_traceback(None)
+            self._add(number, done.result())
+        elif isinstance(error, SandboxError):
+            self._add(number, type(error)(str(error)))
+        elif isinstance(error, ValueError | TypeError):
+            self._add(
+                number, (ValueError if isinstance(error, ValueError) else TypeError)(str(error))
+            )
         else:
-            result = SandboxBroken(f"{type(error).__name__}: {error}")
+            self._add(number, SandboxBroken(f"{type(error).__name__}: {error}"))
+
+    def _add(self, number: int, result: Result | Exception) -> None:
         with self._arrived:
             self._serial += 1
             self._results.append((self._serial, number, result))
@@ -94,13 +107,13 @@ class NodePool:
         return 2 * len(self._results) >= len(self._here)
 
     def exchange(
-        self, jobs: list[tuple[int, Job]], seen: int, wait_s: float
+        self, parcels: list[tuple[int, bytes]], seen: int, wait_s: float
     ) -> list[tuple[int, int, Result | Exception]]:
         """Take programs in, and return (serial, number, result) of what is done.
 
         seen: the last serial that arrived. wait_s: seconds after which it returns empty-handed.
         """
-        self.put(jobs)
+        self.put(parcels)
         deadline = time.monotonic() + wait_s
         with self._arrived:
             while self._results and self._results[0][0] <= seen:

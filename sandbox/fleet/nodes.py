@@ -7,13 +7,14 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Literal
 
-from sandbox.pool import Job, Result
+from sandbox.pool import Result
 
 # Beyond one waiting program a worker, as many as the node ends in this time wait there: what a
 # message there and back may take. Ours, with a bound for what dies with a node.
 _AHEAD_S = 0.1
 _AHEAD_MOST = 256
 _RATE_OVER_S = 2.0
+_MESSAGE_BYTES = 4 << 20  # ours: of programs in one message; a larger one goes alone
 
 State = Literal["starting", "serving", "refused", "lost"]
 
@@ -61,14 +62,16 @@ class NodeState:
 
 @dataclass(slots=True, eq=False)
 class Task:
-    """A job on its way. deaths: pools that ended while they had it; breaks: boxes, under it.
+    """A job on its way. parcel: the job, pickled, as it is sent.
 
-    avoid: nodes that said they cannot judge it; why: their last word.
+    number: by which the node that has it knows it. deaths: pools that ended while they had it.
+    breaks: boxes that broke under it. avoid: nodes that said they cannot judge it. why: their last
+    word.
     """
 
-    number: int
-    job: Job
+    parcel: bytes
     future: Future[Result]
+    number: int = -1
     deaths: int = 0
     breaks: int = 0
     avoid: set[str] = field(default_factory=set)
@@ -112,8 +115,14 @@ class Node:
         self.outbox.append(task)
 
     def unsent(self) -> list[Task]:
-        """Return what is to be sent now, which counts as sent from here on."""
-        tasks, self.outbox = self.outbox, []
+        """Return what fits into a message, which counts as sent from here on."""
+        count, size = 0, 0
+        for task in self.outbox:
+            size += len(task.parcel)
+            if count and size > _MESSAGE_BYTES:
+                break
+            count += 1
+        tasks, self.outbox = self.outbox[:count], self.outbox[count:]
         return tasks
 
     def answered(self, count: int, within_s: float) -> None:

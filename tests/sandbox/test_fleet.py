@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -25,6 +26,7 @@ from sandbox import (
     Outcome,
     Program,
     SandboxBroken,
+    SandboxError,
     SandboxUnavailable,
     StdioTests,
     TestsBroken,
@@ -186,6 +188,26 @@ def _kills_its_pool(got: object, expected: object) -> bool:
     """A comparer of the user's own runs outside every box: it can kill what judges."""
     os.kill(os.getpid(), signal.SIGKILL)
     return True
+
+
+def test_what_cannot_travel_is_refused_and_what_cannot_be_judged_is_raised(fleet: Fleet) -> None:
+    lock = threading.Lock()
+
+    def holds_a_lock(got: object, expected: object) -> bool:
+        return lock.locked()
+
+    def fails(got: object, expected: object) -> bool:
+        raise KeyError("of the user's own")
+
+    program = Program.python("def f(): return 1")
+    with pytest.raises(TypeError, match="pickle"):
+        fleet.judge(program, CallTests.of("f", ((), 1), comparer=holds_a_lock), LIMITS)
+    with pytest.raises(SandboxError, match="KeyError"):
+        fleet.judge(program, CallTests.of("f", ((), 1), comparer=fails), LIMITS)
+    big = Program(source="print(len(open('a').read()))", files={"a": b"x" * (3 << 20)})
+    jobs = [Job(program=big, limits=LIMITS)] * 6  # more than a message holds
+    assert {one.stdout for one in fleet.map(jobs) if isinstance(one, Outcome)} == {"3145728\n"}
+    assert _serving(fleet) == 2  # the control: nobody was hurt
 
 
 def test_a_poison_that_kills_every_pool_is_given_up_and_takes_nobody_along(fleet: Fleet) -> None:

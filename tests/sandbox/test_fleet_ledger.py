@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from sandbox import Job, Kind, Outcome, Program, SandboxBroken, SandboxUnavailable
+from sandbox import Kind, Outcome, SandboxBroken, SandboxUnavailable
 from sandbox.cli import app
 from sandbox.fleet.ledger import Ledger
 from sandbox.fleet.nodes import Node, NodeFacts, PoolFacts
@@ -39,13 +39,13 @@ def _outcome(text: str) -> Outcome:
 def _fill(ledger: Ledger, count: int, first: int = 0) -> list[Future[Result]]:
     futures: list[Future[Result]] = [Future() for _ in range(count)]
     for n, future in enumerate(futures, first):
-        ledger.add(Job(program=Program.python(str(n))), future)
+        ledger.add(str(n).encode(), future)
     return futures
 
 
 def _answer_all(ledger: Ledger, node: Node) -> None:
     for number, task in list(node.in_flight.items()):
-        assert ledger.settle(node, number, _outcome(task.job.program.source))
+        assert ledger.settle(node, number, _outcome(task.parcel.decode()))
 
 
 def test_programs_go_where_there_are_the_fewest_for_each_worker() -> None:
@@ -78,10 +78,10 @@ def test_what_a_dead_node_had_goes_first_and_to_others() -> None:
     ledger, dead, alive = Ledger(2), _node("dead"), _node("alive")
     futures = _fill(ledger, 10)
     ledger.assign([dead])
-    had = [task.job.program.source for task in dead.in_flight.values()]
+    had = [task.parcel.decode() for task in dead.in_flight.values()]
     assert ledger.lost(dead, "killed") == 4
     ledger.assign([alive])
-    assert [task.job.program.source for task in alive.in_flight.values()] == had
+    assert [task.parcel.decode() for task in alive.in_flight.values()] == had
     while any(not future.done() for future in futures):
         _answer_all(ledger, alive)
         ledger.assign([alive])
@@ -96,8 +96,10 @@ def test_a_late_result_of_a_dead_node_is_not_taken() -> None:
     ledger.lost(dead, "gone")
     assert not ledger.settle(dead, number, _outcome("late"))
     ledger.assign([alive])
-    assert ledger.settle(alive, number, _outcome("0"))
-    assert not ledger.settle(alive, number, _outcome("again"))
+    (again,) = alive.in_flight
+    assert again != number
+    assert ledger.settle(alive, again, _outcome("0"))
+    assert not ledger.settle(alive, again, _outcome("again"))
     assert future.result().stdout == "0"  # type: ignore[union-attr]
 
 
@@ -111,7 +113,7 @@ def test_a_program_that_kills_every_node_is_given_up_and_its_neighbours_are_not(
         ledger.assign(nodes)
         for node in nodes:
             node.unsent()
-            if any(task.job.program.source == "50" for task in node.in_flight.values()):
+            if any(task.parcel.decode() == "50" for task in node.in_flight.values()):
                 ledger.lost(node, "poisoned")
                 deaths += 1
             else:
@@ -173,12 +175,24 @@ def test_a_node_that_cannot_judge_a_program_leaves_it_to_others() -> None:
     assert str(future.exception()) == "no Haskell on b"
 
 
+def test_a_message_holds_a_bounded_number_of_bytes() -> None:
+    ledger, node = Ledger(2), _node("a", 4)
+    for size_mb in (3, 2, 9, 1):
+        ledger.add(bytes(size_mb << 20), Future())
+    ledger.assign([node])
+    sent = []
+    while tasks := node.unsent():
+        sent.append([len(task.parcel) >> 20 for task in tasks])
+    assert sent == [[3], [2], [9], [1]]
+    assert len(node.in_flight) == 4
+
+
 def test_a_cancelled_program_is_not_given_out() -> None:
     ledger, node = Ledger(2), _node("a")
     futures = _fill(ledger, 3)
     futures[1].cancel()
     ledger.assign([node])
-    assert [task.job.program.source for task in node.in_flight.values()] == ["0", "2"]
+    assert [task.parcel.decode() for task in node.in_flight.values()] == ["0", "2"]
 
 
 @given(st.integers(0, 2**32), st.integers(1, 60), st.integers(1, 4))
@@ -207,7 +221,7 @@ def test_every_program_ends_in_exactly_one_result(seed: int, count: int, members
             task = node.in_flight[number]
             fails = rng.random() < 0.1
             ledger.settle(
-                node, number, SandboxBroken("x") if fails else _outcome(task.job.program.source)
+                node, number, SandboxBroken("x") if fails else _outcome(task.parcel.decode())
             )
     assert settled == [1] * count
     for n, future in enumerate(futures):
