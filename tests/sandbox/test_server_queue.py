@@ -49,14 +49,15 @@ def fill(server: Any, server_kit: Any, seconds: float) -> list[socket.socket]:
 
 
 def test_overload_is_answered_at_once_as_each_api_tries_again(narrow: Any, server_kit: Any) -> None:
-    held = fill(narrow, server_kit, 1.0)
+    narrow.client.get("/api/v2/runtimes")  # asked of the machine once, which takes a second
+    held = fill(narrow, server_kit, 1.5)
     began = time.monotonic()
     ours = narrow.run("print(1)")
     fusion = narrow.post("/run_code", {"language": "python", "code": "print(1)"})
     piston = narrow.post(
         "/api/v2/execute", {"language": "python", "version": "*", "files": [{"content": "1"}]}
     )
-    assert time.monotonic() - began < 2.0
+    assert time.monotonic() - began < 1.5
     assert [x.status_code for x in (ours, fusion, piston)] == [429, 504, 504]
     assert all(int(x.headers["retry-after"]) >= 1 for x in (ours, fusion, piston))
     assert ours.json()["error"]["type"] == "QueueFull"
