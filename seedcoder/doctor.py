@@ -136,6 +136,7 @@ def _sandbox() -> dict[str, Any]:
             for layer in examination.layers
         ],
         "stronger": examination.stronger,
+        "containers": examination.containers,
     }
 
 
@@ -192,6 +193,8 @@ def _show(found: dict[str, Any], console: Console) -> None:
     )
     if sandbox.get("stronger"):
         console.print(Text(f"  A stronger box: {sandbox['stronger']}"))
+    if sandbox.get("containers"):
+        console.print(Text(f"  Docker: {sandbox['containers']}"))
     console.print()
     said = (
         "Ready: programs run in the default box."
