@@ -19,7 +19,7 @@ EXAMINED = """
 from types import SimpleNamespace as N
 
 def examine():
-    return N(box={box!r}, stronger={stronger!r}, layers=(
+    return N(box={box!r}, stronger={stronger!r}, containers="", layers=(
         N(name="user namespaces", held={held!r}, detail="no [bold] here", remedy="sysctl x=1"),
         N(name="memory limit", held=True, detail="cgroup 2", remedy="never shown"),
     ))
