@@ -21,10 +21,15 @@ def memory_file() -> int:
     for suffix in EXTENSION_SUFFIXES:
         path = f"{folder}/_native{suffix}"
         if not os.environ.get(OFF) and os.path.exists(path):
-            fd = os.memfd_create("native", os.MFD_CLOEXEC)
             with open(path, "rb") as file:
-                os.write(fd, file.read())
-            return fd
+                content = file.read()
+            fd = os.memfd_create("native", os.MFD_CLOEXEC)
+            try:
+                if os.write(fd, content) == len(content):
+                    return fd
+            except OSError:
+                pass
+            os.close(fd)  # a limit on the size of files cut it: half of it would end the guard
     return -1
 
 
