@@ -33,7 +33,9 @@ SNIPPETS = [
 ]
 COMMANDS = [line for kind, text in BLOCKS if kind == "sh" for line in text.splitlines()]
 # A model, a server or an installation stands behind these: they are only read.
-_NOT_RUN = ("model=hf:", "model=openai:", "recipes/eval/demo.toml")
+_NOT_RUN = (
+    "model=hf:", "model=openai:", "recipes/eval/demo.toml", "sandbox serve", "sandbox fleet",
+)  # fmt: skip
 
 
 def _run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
