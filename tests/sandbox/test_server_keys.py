@@ -75,6 +75,7 @@ def test_probes_need_no_key(keyed: Any) -> None:
         assert server.client.get(path).status_code == 200
 
 
+@pytest.mark.slow
 def test_an_idempotency_key_of_one_owner_means_nothing_to_another(
     server_kit: Any, tmp_path: Path
 ) -> None:
@@ -113,6 +114,7 @@ def test_a_file_of_keys_that_is_none_says_where(tmp_path: Path, text: str) -> No
         Keys.read(path)
 
 
+@pytest.mark.slow
 def test_what_keeps_a_server_from_starting_is_one_line(tmp_path: Path) -> None:
     bad_keys, bad_rows = tmp_path / "keys", tmp_path / "sets"
     bad_keys.write_text("nothing\n")

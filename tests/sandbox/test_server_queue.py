@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.slow  # each has a server of its own
 SLEEP = "import time; time.sleep({})"
 
 
