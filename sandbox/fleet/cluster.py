@@ -42,6 +42,7 @@ class Cluster:
 
     address: "auto" for the cluster this machine is in, HOST:PORT of a head node, or "local" for
     one of this machine alone, ended with the connection.
+    Ray's own settings hold: RAY_AUTH_TOKEN, or the token in the user's home, opens a cluster.
     Raises SandboxUnavailable where Ray is not installed or no cluster answers.
     """
 
@@ -69,7 +70,7 @@ class Cluster:
                 configure_logging=False,
                 include_dashboard=False if address == "local" else None,
             )
-        except (ConnectionError, RuntimeError, ValueError) as error:
+        except (ConnectionError, RuntimeError, ValueError, self._ray.exceptions.RayError) as error:
             why = " ".join(str(error).split())[:300]
             raise SandboxUnavailable(
                 f"no Ray cluster at {address!r} ({why}); `ray start --head` begins one"

@@ -82,8 +82,7 @@ class Dispatcher:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._plan.start_s
         await self._look()
-        self._watcher = loop.create_task(self._watch())
-        self._watcher.add_done_callback(_log_fault)
+        self._start_watching()
         while not self.nodes or not all(node.settled for node in self.nodes.values()):
             if self._serving():  # the others may still join, but not hold everybody up
                 deadline = min(deadline, loop.time() + _GRACE_S)
@@ -113,6 +112,17 @@ class Dispatcher:
 
     # -- who is a member ---------------------------------------------------------------------
 
+    def _start_watching(self) -> None:
+        self._watcher = asyncio.create_task(self._watch())
+        self._watcher.add_done_callback(self._watch_again)
+
+    def _watch_again(self, watcher: asyncio.Task[None]) -> None:
+        """Go on after a fault of ours or of Ray's: without a watcher jobs could wait for ever."""
+        if self._is_closed or watcher.cancelled() or (error := watcher.exception()) is None:
+            return
+        log.error("the fleet's watcher failed and starts again", exc_info=error)
+        self._start_watching()
+
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(_LOOK_S)
@@ -122,9 +132,9 @@ class Dispatcher:
     async def _look(self) -> None:
         """Take in the nodes that came, let go of those that left."""
         try:
-            facts = await asyncio.to_thread(self._cluster.nodes)
-        except ActorSilent as error:
-            log.warning("the cluster's head does not answer error=%s", error)
+            facts = await asyncio.wait_for(asyncio.to_thread(self._cluster.nodes), _SILENT_S)
+        except (ActorSilent, TimeoutError) as error:
+            log.warning("the cluster's head does not answer error=%r", error)
             return
         alive = {one.node_id: one for one in facts}
         for node_id, one in alive.items():
@@ -336,12 +346,6 @@ class Dispatcher:
         except (ActorLost, ActorSilent, TimeoutError):
             pass
         actor.kill()
-
-
-def _log_fault(task: asyncio.Task[None]) -> None:
-    """Log why a coroutine that should not end did."""
-    if not task.cancelled() and (error := task.exception()) is not None:
-        log.error("the fleet's loop failed", exc_info=error)
 
 
 def _parcel(tasks: list[Task]) -> list[tuple[int, bytes]]:

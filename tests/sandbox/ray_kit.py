@@ -12,8 +12,10 @@ import tempfile
 import time
 from pathlib import Path
 
-# Quiet, offline, and quick to notice a dead node.
+# Quiet, offline, and quick to notice a dead node. Whatever token this user has for other clusters
+# plays no part; only this machine reaches this one.
 ENVIRON = {
+    "RAY_AUTH_MODE": "disabled",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_DISABLE_IMPORT_WARNING": "1",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
@@ -24,7 +26,7 @@ ENVIRON = {
 }
 _COMMON = (
     "--block", "--disable-usage-stats", "--include-log-monitor=false",
-    "--object-store-memory=100000000",
+    "--object-store-memory=100000000", "--node-ip-address=127.0.0.1",
 )  # fmt: skip
 
 

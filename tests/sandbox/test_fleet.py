@@ -10,6 +10,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -31,13 +32,14 @@ from sandbox import (
     StdioTests,
     TestsBroken,
 )
-
-pytest.importorskip("ray")
-
 from sandbox.cli import app
 from sandbox.fleet import Fleet
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    # Not imported here: it reads its settings when it is.
+    pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed"),
+]
 LIMITS = Limits(cpu_s=2, wall_s=60, memory_mb=256)
 
 
@@ -46,18 +48,22 @@ def cluster(ray_kit: ModuleType) -> Iterator[Any]:
     """A head with one CPU, a node with three, and this process connected."""
     import ray
 
+    before = {name: os.environ.get(name) for name in ray_kit.ENVIRON}
+    os.environ.update(ray_kit.ENVIRON)
     kit = ray_kit.Kit()
     try:
         kit.second = kit.add(cpus=3)
-        ray.init(
-            address=kit.address, log_to_driver=False, logging_level=logging.ERROR,
-            configure_logging=False,
-        )  # fmt: skip
+        _until(lambda: _connected(kit.address), 60)
         _until(lambda: sum(row["Alive"] for row in ray.nodes()) == 2, 60)
         yield kit
     finally:
         ray.shutdown()
         kit.close()
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +71,20 @@ def fleet(cluster: Any) -> Iterator[Fleet]:
     """A fleet of one worker a node."""
     with Fleet(cluster.address, workers_per_node=1, confirm_timeouts=False, node_wait_s=30) as made:
         yield made
+
+
+def _connected(address: str) -> bool:
+    """Connect this process. The head's port opens before the head is ready for us."""
+    import ray
+
+    try:
+        ray.init(
+            address=address, log_to_driver=False, logging_level=logging.ERROR,
+            configure_logging=False,
+        )  # fmt: skip
+    except ConnectionError:
+        return False
+    return True
 
 
 def _until(true: Callable[[], bool], within_s: float) -> None:
