@@ -28,7 +28,8 @@ from sandbox.language import Language
 from sandbox.languages import LANGUAGES
 from sandbox.outcome import Kind, Outcome
 from sandbox.program import Limits, Program
-from sandbox.slot import Ran, Slot
+from sandbox.ran import Ran
+from sandbox.slot import Slot
 
 _MIB = 1 << 20
 _KEPT_MOST = 1024

@@ -20,7 +20,8 @@ from sandbox.inside import settings
 from sandbox.inside.channel import Channel, ChannelClosed
 from sandbox.outcome import Kind
 from sandbox.program import Limits, Program
-from sandbox.slot import Ran, Slot
+from sandbox.ran import Ran
+from sandbox.slot import Slot
 from sandbox.verdict import Failure, Verdict
 
 _NONCE_BYTES = 16

@@ -19,7 +19,8 @@ from sandbox.language import Language
 from sandbox.languages import LANGUAGES
 from sandbox.outcome import Outcome
 from sandbox.program import Limits, Program
-from sandbox.slot import Ran, Slot
+from sandbox.ran import Ran
+from sandbox.slot import Slot
 
 # Who runs in a zygote. No zygote that has run test code, a checker or an interactor ever runs a
 # candidate.

@@ -6,7 +6,7 @@ from typing import Any
 
 from sandbox.outcome import Kind, Outcome
 from sandbox.program import Program
-from sandbox.slot import Ran
+from sandbox.ran import Ran
 from sandbox.verdict import Failure
 
 

@@ -36,10 +36,11 @@ from sandbox.errors import SandboxBroken, SandboxUnavailable
 from sandbox.inside import cells, settings
 from sandbox.outcome import Kind, Outcome
 from sandbox.program import Limits
+from sandbox.ran import Ran
 from sandbox.session_clock import CellClock, CpuClock
 from sandbox.session_link import Link, LinkLost
 from sandbox.session_result import CellError, CellResult, SessionOver
-from sandbox.slot import Ran, Slot
+from sandbox.slot import Slot
 
 log = logging.getLogger(__name__)
 

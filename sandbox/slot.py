@@ -10,24 +10,22 @@ import itertools
 import logging
 import marshal
 import os
-import signal
 import socket
-import stat
 import struct
 import subprocess
 import tempfile
 import threading
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sandbox import cgroup, installed, plainly, toolchain
+from sandbox import cgroup, installed, plainly, ran, toolchain
 from sandbox.errors import SandboxBroken, SandboxUnavailable
 from sandbox.inside import kernel, native, settings, workplace
 from sandbox.inside.settings import REPLY, REQUEST, STAGE_DONE, Settings
-from sandbox.outcome import Kind, Outcome
+from sandbox.outcome import Outcome
 from sandbox.program import Limits, Program
+from sandbox.ran import Ran
 
 log = logging.getLogger(__name__)
 
@@ -55,14 +53,6 @@ _restarts = [0]  # zygotes that were started again in this process
 def restarts() -> int:
     """Return how many zygotes of this process died, or were given up, and were started again."""
     return _restarts[0]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ran:
-    """One run as the slot reports it: the outcome, and what the driver wrote of answers."""
-
-    outcome: Outcome
-    answers: tuple[str, ...]
 
 
 class Slot:
@@ -186,7 +176,7 @@ class Slot:
 
     def _last_words(self, *, failed: bool) -> str:
         """Return the last line that the zygote's process wrote before it was ready, or ended."""
-        words = _text(self._errors, _MIB)[0].strip().rpartition("\n")[2]
+        words = ran.text(self._errors, _MIB)[0].strip().rpartition("\n")[2]
         os.close(self._errors)
         return words if failed else ""
 
@@ -354,7 +344,7 @@ class Slot:
         """
         taken = []
         for fd in self._fds[settings.STDOUT_FD : settings.STDERR_FD + 1]:
-            taken.append(_text(fd, limit))
+            taken.append(ran.text(fd, limit))
             os.ftruncate(fd, 0)
             os.lseek(fd, 0, os.SEEK_SET)  # the run's own position too: it is the same file
         return taken[0], taken[1]
@@ -408,65 +398,27 @@ class Slot:
             self._stop()
 
     def _read(self, reply: tuple[int, ...], collect: tuple[str, ...], most: int, room: int) -> Ran:
-        stage, number, status, reason, cpu_us, wall_us, largest_kb, sum_kb = reply
-        out_of_memory = self._group is not None and self._group.out_of_memory()
+        stage, number, status = reply[:3]
+        group = self._group
+        out_of_memory = group is not None and group.out_of_memory()
         if stage != STAGE_DONE and not out_of_memory:
             raise SandboxBroken(
                 f"the box failed while {_STAGES[min(stage, len(_STAGES) - 1)]}: "
                 f"{os.strerror(number) if number else f'wait status {status}'}"
             )
-        limit = self._limits.output_kb * 1024
-        stdout, more_out = _text(self._fds[settings.STDOUT_FD], limit)
-        stderr, more_err = _text(self._fds[settings.STDERR_FD], limit)
-        raw, _ = _text(self._fds[settings.ANSWERS_FD], room)
-        answers = tuple(raw.split("\n", most)[:most]) if raw else ()
-        if answers and len(answers) < most:
-            answers = answers[:-1]  # what follows the last line's end
-        code = os.waitstatus_to_exitcode(status)
-        kind = _kind(
-            code, reason, answers, out_of_memory=out_of_memory, too_much=more_out or more_err
-        )
-        if kind is Kind.CRASHED and code == -signal.SIGKILL and cpu_us >= self._limits.cpu_s * 1e6:
-            kind = Kind.TIMEOUT
-        peak_mb = self._group.peak_mb() if self._group else 0.0
-        files = self._collect(collect) if collect else {}
-        outcome = Outcome(
-            kind=kind,
-            exit_code=code if code >= 0 else None,
-            signal=-code if code < 0 else None,
-            stdout=stdout,
-            stderr=stderr,
-            truncated=more_out or more_err,
-            cpu_s=cpu_us / 1e6,
-            wall_s=wall_us / 1e6,
-            peak_mb=round(peak_mb or max(largest_kb, sum_kb) / 1024, 3),
+        files: dict[str, bytes] = {}
+        if collect and self._collector is not None:
+            files = ran.collected(self._collector, collect, self._limits.disk_mb * _MIB)
+        return ran.told(
+            reply,
+            self._fds,
+            self._limits,
+            out_of_memory=out_of_memory,
+            peak_mb=group.peak_mb() if group else 0.0,
             files=files,
+            answers=most,
+            room=room,
         )
-        return Ran(outcome=outcome, answers=answers)
-
-    def _collect(self, names: tuple[str, ...]) -> dict[str, bytes]:
-        """Read regular files of the dead run's work folder, whatever it put there instead."""
-        if self._collector is None:
-            return {}
-        self._collector.setblocking(False)
-        try:
-            _, fds, _, _ = socket.recv_fds(self._collector, 1, 1)
-        except BlockingIOError:
-            return {}
-        found: dict[str, bytes] = {}
-        for name in names:
-            try:
-                fd = kernel.open_beneath(fds[0], name)
-            except OSError:
-                continue
-            try:
-                if stat.S_ISREG(os.fstat(fd).st_mode):
-                    found[name] = os.pread(fd, self._limits.disk_mb * _MIB, 0)
-            finally:
-                os.close(fd)
-        for fd in fds:
-            os.close(fd)
-        return found
 
     def run(self, program: Program, limits: Limits, collect: tuple[str, ...] = ()) -> Outcome:
         """Run a program as a script."""
@@ -532,35 +484,7 @@ class Slot:
         self._number = -1
 
 
-def _kind(
-    code: int, reason: int, answers: tuple[str, ...], *, out_of_memory: bool, too_much: bool
-) -> Kind:
-    if out_of_memory or reason == settings.MEMORY:
-        return Kind.MEMORY
-    if reason in (settings.CPU, settings.WALL) or code == -signal.SIGXCPU:
-        return Kind.TIMEOUT
-    if reason == settings.OUTPUT or too_much or code == -signal.SIGXFSZ:
-        return Kind.OUTPUT
-    if code == -signal.SIGSYS:
-        return Kind.FORBIDDEN
-    if any(line.startswith("C") for line in answers[:1]):
-        return Kind.COMPILE_ERROR
-    if code == 0:
-        return Kind.PASSED
-    if any(line.startswith("M") for line in answers):
-        return Kind.MEMORY
-    return Kind.CRASHED
-
-
 def _write_all(fd: int, data: bytes) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(fd, view) :]
-
-
-def _text(fd: int, limit: int) -> tuple[str, bool]:
-    """Return what a run wrote, as text and up to the limit, and whether there was more."""
-    size = os.fstat(fd).st_size
-    if not size:
-        return "", False
-    return os.pread(fd, min(size, limit), 0).decode("utf-8", "replace"), size > limit

@@ -19,7 +19,8 @@ from sandbox.containers.fresh import Need, Warm
 from sandbox.errors import SandboxBroken, SandboxUnavailable
 from sandbox.inside import settings
 from sandbox.program import Limits
-from sandbox.slot import Ran, Slot
+from sandbox.ran import Ran
+from sandbox.slot import Slot
 
 _LARGEST_BYTES = 64 << 20
 

@@ -30,7 +30,8 @@ from sandbox.inside import contained, kernel
 from sandbox.inside.settings import Settings
 from sandbox.outcome import Kind, Outcome
 from sandbox.program import Limits
-from sandbox.slot import Ran, Slot
+from sandbox.ran import Ran
+from sandbox.slot import Slot
 
 log = logging.getLogger(__name__)
 
