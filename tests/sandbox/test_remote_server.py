@@ -145,3 +145,11 @@ def test_a_server_that_drains_ends_what_it_has_and_the_next_one_takes_over(
         with server_kit.served("--workers", "1", "--port", str(server.port)):
             late.join(30)
         assert later[0].stdout == "late\n"
+
+
+def test_a_silent_run_is_joined_by_its_key_and_runs_once(server: Any) -> None:
+    before = server.counted("joined_total")
+    box = RemoteBox(server.url, key="", patience=Patience(attempt_s=0.4))
+    program = Program.python("import time\ntime.sleep(1.5)\nprint('once')")
+    assert box.run(program, LIMITS).stdout == "once\n"
+    assert server.counted("joined_total") - before >= 2
