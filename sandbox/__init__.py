@@ -18,9 +18,9 @@ from sandbox.outcome import Kind, Outcome
 from sandbox.pool import Job, Pool
 from sandbox.program import Limits, Program
 from sandbox.project import ProjectResult, ProjectTests, Snapshot
-from sandbox.session import Session
-from sandbox.session_result import CellError, CellResult, SessionOver
-from sandbox.sessions import Sessions, SessionsFull, UnknownSession, run_cells
+from sandbox.session.many import Sessions, SessionsFull, UnknownSession, run_cells
+from sandbox.session.result import CellError, CellResult, SessionOver
+from sandbox.session.session import Session
 from sandbox.verdict import Failure, Reward, SubtaskResult, Verdict
 
 __all__ = [

@@ -16,10 +16,10 @@ from concurrent.futures import Future
 from functools import partial
 from importlib import metadata
 
-from sandbox import reward_key
 from sandbox.errors import SandboxBroken, SandboxError
 from sandbox.fleet.nodes import PoolFacts
 from sandbox.pool import Job, Pool, Result
+from sandbox.reward import key
 
 _LINGER_S = 0.03  # ours: what a result may wait for others
 _UNREADABLE = (pickle.UnpicklingError, ImportError, AttributeError, TypeError, ValueError, EOFError)
@@ -146,7 +146,7 @@ class _Anywhere:
 
 def place(packages: tuple[str, ...]) -> bytes:
     """Return a digest of what judges here: the sandbox's code, Python, packages."""
-    return reward_key.of_place(_Anywhere(packages), "python", "")
+    return key.of_place(_Anywhere(packages), "python", "")
 
 
 def version() -> str:

@@ -14,8 +14,8 @@ from sandbox.server.exchange import Exchange, parsed
 from sandbox.server.house import House
 from sandbox.server.native import body_of
 from sandbox.server.refusal import Refusal, Reply, full, invalid, reply_json
-from sandbox.session_result import SessionOver
-from sandbox.sessions import SessionsFull, UnknownSession
+from sandbox.session.many import SessionsFull, UnknownSession
+from sandbox.session.result import SessionOver
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")

@@ -28,9 +28,9 @@ from sandbox.server.exchange import Exchange, parsed
 from sandbox.server.house import House
 from sandbox.server.native import body_of
 from sandbox.server.refusal import Reply, invalid, reply_json
-from sandbox.session import Session
-from sandbox.session_result import CellResult, SessionOver
-from sandbox.sessions import Sessions
+from sandbox.session.many import Sessions
+from sandbox.session.result import CellResult, SessionOver
+from sandbox.session.session import Session
 
 _LEAST_S = 0.05  # ours: a box needs some milliseconds to set a run up
 _USUAL_COMPILE_S = 10.0  # the API's default: then a language has what it is known to need

@@ -23,7 +23,7 @@ from sandbox.server.exchange import Bodies, Exchange
 from sandbox.server.keys import Keys
 from sandbox.server.metrics import Metrics
 from sandbox.server.refusal import Gone, Refusal, draining
-from sandbox.sessions import Sessions
+from sandbox.session.many import Sessions
 
 _SWEEP_S = 30.0
 _CLOSE_S = 2.0

@@ -30,9 +30,8 @@ from sandbox import (
     StdioTests,
     TestsBroken,
     Verdict,
-    reward_key,
 )
-from sandbox.reward import Overlong, Rewarder, Rollout, Scheme, ThinkAnswer, VerdictCache
+from sandbox.reward import Overlong, Rewarder, Rollout, Scheme, ThinkAnswer, VerdictCache, key
 
 LIMITS = Limits(cpu_s=2, wall_s=20, memory_mb=256)
 DOUBLE = StdioTests.of(("1\n", "2\n"), ("5\n", "10\n"))
@@ -172,16 +171,16 @@ def test_what_tests_do_not_say_keeps_them_from_being_known_again() -> None:
         return ProjectTests(snapshot=snapshot, fail_to_pass=("test_a.py::test",), **more)  # type: ignore[arg-type]
 
     pinned = Snapshot.archive("a.tar", sha256="0" * 64)
-    assert reward_key.of_tests(project(pinned)) is not None
-    assert reward_key.of_tests(project(Snapshot.archive("a.tar"))) is None
-    assert reward_key.of_tests(project(Snapshot.folder("a"))) is None
-    assert reward_key.of_tests(project(pinned, packages_dir="/packages")) is None
-    assert reward_key.of_tests(project(pinned, packages_dir="/packages"), "v1") is not None
+    assert key.of_tests(project(pinned)) is not None
+    assert key.of_tests(project(Snapshot.archive("a.tar"))) is None
+    assert key.of_tests(project(Snapshot.folder("a"))) is None
+    assert key.of_tests(project(pinned, packages_dir="/packages")) is None
+    assert key.of_tests(project(pinned, packages_dir="/packages"), "v1") is not None
     checked = [
         dataclasses.replace(DOUBLE, checker=Program(language=language, source="x"))
         for language in ("python", "cpp", "c")
     ]
-    digests = {reward_key.of_tests(tests) for tests in (DOUBLE, *checked)}
+    digests = {key.of_tests(tests) for tests in (DOUBLE, *checked)}
     assert len(digests) == 4 and None not in digests
 
 

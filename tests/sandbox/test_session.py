@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from sandbox import Kind, Limits, SandboxUnavailable
-from sandbox.session import Session
-from sandbox.session_result import CellResult, SessionOver
-from sandbox.sessions import run_cells
+from sandbox.session.many import run_cells
+from sandbox.session.result import CellResult, SessionOver
+from sandbox.session.session import Session
 
 LIMITS = Limits(cpu_s=60, wall_s=300, memory_mb=512, output_kb=256, disk_mb=16)
 

@@ -11,8 +11,8 @@ from types import ModuleType
 import pytest
 
 from sandbox import Kind, Limits, SandboxBroken, SandboxUnavailable
-from sandbox.session import Session
-from sandbox.session_result import SessionOver
+from sandbox.session.result import SessionOver
+from sandbox.session.session import Session
 
 LIMITS = Limits(cpu_s=60, wall_s=300, memory_mb=256, output_kb=256, disk_mb=64)
 # A cell's way to the nonce that it was sent with, and a reply made of it.

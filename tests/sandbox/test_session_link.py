@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from sandbox.inside import cells
-from sandbox.session_link import Link, LinkLost
+from sandbox.session.link import Link, LinkLost
 
 REPLY = [b"nonce", cells.FINE, b"", b"+1", b"", b"", b""]
 

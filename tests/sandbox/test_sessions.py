@@ -8,8 +8,8 @@ import time
 import pytest
 
 from sandbox import Kind, Limits
-from sandbox.session_result import SessionOver
-from sandbox.sessions import Sessions, SessionsFull, UnknownSession
+from sandbox.session.many import Sessions, SessionsFull, UnknownSession
+from sandbox.session.result import SessionOver
 
 LIMITS = Limits(cpu_s=20, wall_s=60, memory_mb=256)
 

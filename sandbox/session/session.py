@@ -30,16 +30,17 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import PurePosixPath
 from types import TracebackType
 
-from sandbox import reasons, session_files, session_reply
+from sandbox import reasons
 from sandbox.box import DEFAULT_PACKAGES, STRENGTH
 from sandbox.errors import SandboxBroken, SandboxUnavailable
 from sandbox.inside import cells, settings
 from sandbox.outcome import Kind, Outcome
 from sandbox.program import Limits
 from sandbox.ran import Ran
-from sandbox.session_clock import CellClock, CpuClock
-from sandbox.session_link import Link, LinkLost
-from sandbox.session_result import CellError, CellResult, SessionOver
+from sandbox.session import files, reply
+from sandbox.session.clock import CellClock, CpuClock
+from sandbox.session.link import Link, LinkLost
+from sandbox.session.result import CellError, CellResult, SessionOver
 from sandbox.slot import Slot
 
 log = logging.getLogger(__name__)
@@ -195,7 +196,7 @@ class Session:
     def _result(self, parts: list[bytes], clock: CellClock) -> CellResult:
         clock.due()  # output that came with the reply counts too
         (out, more_out), (err, more_err) = self._slot.take_output(self.limits.output_kb * 1024)
-        said = session_reply.read(parts, clock)
+        said = reply.read(parts, clock)
         return dataclasses.replace(
             said,
             stdout=out,
@@ -330,7 +331,7 @@ class Session:
             finally:
                 self.used_at = time.monotonic()
         if parts[1] != cells.FINE:
-            raise session_reply.error_of(parts, name)
+            raise reply.error_of(parts, name)
 
     def get(self, name: str) -> bytes:
         """Return a file of the work folder, up to the disk limit.
@@ -339,14 +340,14 @@ class Session:
         """
         with self._lock:
             self._living()
-            return session_files.read(self._folder, name, self.limits.disk_mb << 20)
+            return files.read(self._folder, name, self.limits.disk_mb << 20)
 
     @property
     def files(self) -> Mapping[str, int]:
         """The regular files of the work folder and their sizes in bytes; the first 1,000 found."""
         with self._lock:
             self._living()
-            return session_files.listed(self._folder)
+            return files.listed(self._folder)
 
     def close(self) -> None:
         """End the session, a running cell too."""

@@ -10,9 +10,9 @@ with Pool() as pool, Rewarder(pool, scheme=scheme, extract=program_of) as reward
 
 from __future__ import annotations
 
-from sandbox.reward_batch import Extractor, Judges, Rewarder, Rollout
-from sandbox.reward_cache import VerdictCache, default_path
-from sandbox.reward_parts import WEIGHTS, Overlong, Scheme, ThinkAnswer
+from sandbox.reward.batch import Extractor, Judges, Rewarder, Rollout
+from sandbox.reward.cache import VerdictCache, default_path
+from sandbox.reward.parts import WEIGHTS, Overlong, Scheme, ThinkAnswer
 from sandbox.verdict import Reward, Verdict
 
 __all__ = [

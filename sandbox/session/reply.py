@@ -9,8 +9,8 @@ from collections.abc import Mapping
 
 from sandbox.inside import cells
 from sandbox.outcome import Kind
-from sandbox.session_clock import CellClock
-from sandbox.session_result import CellError, CellResult
+from sandbox.session.clock import CellClock
+from sandbox.session.result import CellError, CellResult
 
 _KINDS = {
     cells.FINE: Kind.PASSED,

@@ -3,7 +3,7 @@
 An infrastructure failure raises, after as many new tries as `retries`; it is never a reward of 0.
 What was judged before it is kept, so that the batch can be asked for again at little cost.
 
-What is kept of verdicts (see `reward_key` for what the key holds): all kinds, as they follow from
+What is kept of verdicts (`sandbox.reward.key` says under which key): all kinds, as they follow from
 program, tests and limits, but a time-out, of whichever test, only where CPU time decided it and the
 pool found it twice, the second time alone. A verdict by the wall clock depends on what else the
 machine did; one by CPU time depends on it too, by the caches that programs share, and a program
@@ -20,14 +20,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from sandbox import reward_key
 from sandbox.cases import CallTests, InteractiveTests, StdioTests, Tests
 from sandbox.errors import SandboxBroken, SandboxError
 from sandbox.outcome import Kind, Outcome
 from sandbox.pool import Job
 from sandbox.program import Limits, Program
-from sandbox.reward_cache import VerdictCache, default_path
-from sandbox.reward_parts import Scheme
+from sandbox.reward import key as key_of
+from sandbox.reward.cache import VerdictCache, default_path
+from sandbox.reward.parts import Scheme
 from sandbox.verdict import Reward, Verdict
 
 _CPU_DECIDED = 0.95  # ours: of the limit; less, and it was the wall clock
@@ -85,7 +85,7 @@ class Rewarder:
 
     scheme: how a verdict becomes a number. extract: takes the program out of replies.
     cache: a `VerdictCache`, or the path of its file; False switches it off, True is one file of the
-        user's (`reward_cache.default_path`).
+        user's (`sandbox.reward.default_path`).
     version: told apart from others in the cache. A pool on a remote server needs one to use the
         cache at all, since a server's own version does not show in its address; so do tests of
         projects with a folder of packages.
@@ -183,17 +183,17 @@ class Rewarder:
             tests = rollout.tests
             # One problem's tests judge many rollouts, and are the same object.
             if ("tests", id(tests)) not in digests:
-                digests["tests", id(tests)] = reward_key.of_tests(tests, self._version)
+                digests["tests", id(tests)] = key_of.of_tests(tests, self._version)
             if ("limits", id(rollout.limits)) not in digests:
-                digests["limits", id(rollout.limits)] = reward_key.of_limits(rollout.limits)
+                digests["limits", id(rollout.limits)] = key_of.of_limits(rollout.limits)
             if program.language not in places:
-                places[program.language] = reward_key.of_place(
+                places[program.language] = key_of.of_place(
                     self._pool, program.language, self._version
                 )
             of_tests = digests["tests", id(tests)]
             of_limits = digests["limits", id(rollout.limits)] or b""
-            rest = (reward_key.of_program(program), of_limits, places[program.language])
-            key = None if of_tests is None else reward_key.of_all(of_tests, *rest)
+            rest = (key_of.of_program(program), of_limits, places[program.language])
+            key = None if of_tests is None else key_of.of_all(of_tests, *rest)
             same: object = (id(tests), *rest) if key is None else key
             if same in tasks:
                 tasks[same].rollouts.append(index)

@@ -14,8 +14,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from sandbox.box import DEFAULT_PACKAGES
 from sandbox.program import Limits
-from sandbox.session import Session, open_slot
-from sandbox.session_result import CellResult
+from sandbox.session.result import CellResult
+from sandbox.session.session import Session, open_slot
 from sandbox.slot import Slot
 
 

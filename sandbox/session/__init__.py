@@ -1,0 +1,1 @@
+"""Sessions: a box kept alive between cells, alone (`Session`) or by id (`Sessions`)."""
