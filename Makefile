@@ -84,9 +84,13 @@ test: $(VENV)/.dev $(VENV)/.hf browser toolchains docker-engine
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	SEEDCODER_TOOLCHAINS=$$(cat .cache/toolchains) $(TEST_ENV) $(BIN)/pytest -q --durations=15
+	SEEDCODER_PYTHON_ZYGOTE=1 $(TEST_ENV) $(BIN)/pytest -q tests/sandbox/test_between_runs.py \
+	  tests/sandbox/test_orphans.py tests/sandbox/test_attacks.py -k "not docker and not nobody"
 
+# Each ends with a line that says whether its bar was met; all are run, whatever one says.
 bench: $(VENV)/.dev
-	$(BIN)/python bench/sandbox_throughput.py --quick
+	@for name in sandbox_throughput languages reward_latency sandbox_peers fleet; do \
+	  echo "== $$name"; $(BIN)/python bench/$$name.py --quick; done
 
 clean:
 	rm -rf $(VENV) sandbox/inside/_native*.so build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis \
