@@ -6,10 +6,11 @@ the run is, so changing one goes on with the same run folder.
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from evals.bench import Protocols, Style
 from sandbox import Limits
@@ -48,11 +49,20 @@ class LimitsTable(_Table):
 
 
 class PoolTable(_Table):
-    """The sandbox. require: refuse to start on a weaker box than this."""
+    """The sandbox. box: as `sandbox.open_box` takes it. require: refuse a weaker one than this."""
 
-    box: Literal["auto", "namespace", "restricted", "unsafe"] = "auto"
+    box: str = "auto"
     workers: Annotated[int | None, Field(ge=1), APART] = None
-    require: Annotated[Literal["namespace", "restricted"] | None, APART] = None
+    require: Annotated[Literal["namespace", "docker", "restricted"] | None, APART] = None
+
+    @field_validator("box")
+    @classmethod
+    def _known(cls, box: str) -> str:
+        if not re.fullmatch(r"auto|namespace|restricted|unsafe|docker(:.+)?|https?://.+", box):
+            raise ValueError(
+                "must be auto, namespace, restricted, unsafe, docker, docker:IMAGE or a URL"
+            )
+        return box
 
 
 class EvalRecipe(Recipe):

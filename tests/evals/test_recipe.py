@@ -44,7 +44,7 @@ def test_limits_and_sampling_stand_on_the_benchmarks_own(
     [
         ("[limits]\nwall = 3\n", (), "did you mean 'wall_s'"),
         ("sample = 2\n", (), "did you mean 'samples'"),
-        ("[pool]\nrequire = 'docker'\n", (), "require"),
+        ("[pool]\nrequire = 'dokker'\n", (), "require"),
         ("k = [1, 10]\n", (), "k must hold numbers from 1 to samples"),
         ("", ("k=[1,1]", "samples=2"), "names a number twice"),
         ("", ("samples=0",), "samples"),
