@@ -83,18 +83,20 @@ def regrade(
 @app.command("list")
 def list_benchmarks(as_json: _Json = False) -> None:
     """List the benchmarks, and whether their data is here."""
-    from evals.bench import BENCHES, open_bench
+    from evals.bench import open_bench
+    from evals.catalogue import BENCHES
     from evals.printed import print_benchmarks
     from seedcoder.errors import MachineLacks
 
     rows = []
-    for name in BENCHES:
+    for name, entry in BENCHES.items():
         bench = open_bench(name)
         try:
             problems, lacks = len(bench.problems()), ""
         except MachineLacks as error:
             problems, lacks = 0, str(error)
         row = {"name": name, "version": bench.version, "licence": bench.licence}
+        row["about"] = entry.about
         rows.append({**row, "problems": problems, "lacks": lacks})
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
@@ -110,13 +112,12 @@ def gold(
     """Check the judge: canonical solutions must pass, broken ones must not."""
     from evals.bench import open_bench
     from evals.gold import check_gold
-    from evals.recipe import LimitsTable
     from sandbox import Pool
 
     opened = open_bench(bench)
     problems = opened.problems()
     with Pool() as pool:
-        found = check_gold(opened, problems, pool, LimitsTable().limits())
+        found = check_gold(opened, problems, pool)
     typer.echo(json.dumps(found.to_json(), indent=2) if as_json else f"{bench}: {found.words()}")
     if not found.ok:
         raise typer.Exit(1)

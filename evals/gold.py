@@ -6,27 +6,35 @@ found out in seconds, before a model is asked. It does not show that the tests a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from evals.bench import Bench
-from evals.judging import judge_all
+from evals.judging import Task, judge_all
 from evals.problem import Problem
-from sandbox import Job, Limits, Pool, Program, Verdict
+from sandbox import Limits, Pool, Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gold:
-    """How many canonical and how many spoilt solutions passed, of `total` each.
+    """How many canonical and how many spoilt solutions passed, and of how many.
 
+    total: canonical solutions there are. broken_total: spoilt ones. without: problems for which
+    upstream gives no solution: nothing is known of those.
     faults: for each program that came out the wrong way, its key and what was said of it.
     """
 
     canonical_passed: int
     broken_passed: int
     total: int
+    broken_total: int = -1
+    without: int = 0
     faults: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.broken_total < 0:
+            object.__setattr__(self, "broken_total", self.total)
 
     @property
     def ok(self) -> bool:
@@ -37,8 +45,10 @@ class Gold:
         """Return one line."""
         line = (
             f"{self.canonical_passed} of {self.total} canonical solutions pass, "
-            f"{self.broken_passed} of {self.total} broken ones"
+            f"{self.broken_passed} of {self.broken_total} broken ones"
         )
+        if self.without:
+            line += f" ({self.without} problems have no solution to check with)"
         return line if self.ok else f"{line}: {'; '.join(self.faults[:3])}"
 
     def to_json(self) -> dict[str, Any]:
@@ -52,31 +62,45 @@ class Gold:
         return cls(**{**data, "faults": tuple(data["faults"])})
 
 
-def check_gold(bench: Bench, problems: Sequence[Problem], pool: Pool, limits: Limits) -> Gold:
+def check_gold(
+    bench: Bench,
+    problems: Sequence[Problem],
+    pool: Pool,
+    limits: Callable[[Limits], Limits] = lambda upstream: upstream,
+) -> Gold:
     """Judge the canonical and the spoilt solution of each problem.
 
-    A box that breaks is a fault too: no wrong verdict, but nothing to start a run on.
+    limits: puts a recipe's limits over the benchmark's own. A box that breaks is a fault too: no
+    wrong verdict, but nothing to start a run on.
     """
-    jobs = [
-        Job(program=Program.python(source), tests=bench.tests(problem), limits=limits, key=key)
-        for problem in problems
-        for key, source in (
-            (f"{problem.key} canonical", bench.canonical(problem)),
-            (f"{problem.key} broken", bench.broken(problem)),
-        )
-    ]
+    tasks, without = [], 0
+    for problem in problems:
+        canonical, broken = bench.canonical(problem), bench.broken(problem)
+        without += canonical is None
+        for which, program in (("canonical", canonical), ("broken", broken)):
+            if program is not None:
+                tasks.append(
+                    Task(
+                        key=f"{problem.key} {which}",
+                        program=program,
+                        tests=bench.tests(problem),
+                        limits=limits(bench.limits(problem)),
+                    )
+                )
     passed = {"canonical": 0, "broken": 0}
     faults = []
-    for job, result in judge_all(pool, jobs):
-        which = job.key.rsplit(" ", 1)[1]
+    for task, result in judge_all(pool, tasks):
+        which = task.key.rsplit(" ", 1)[1]
         ok = isinstance(result, Verdict) and result.ok
         passed[which] += ok
         if ok is not (which == "canonical") or not isinstance(result, Verdict):
-            faults.append(f"{job.key}: {_words(result)}")
+            faults.append(f"{task.key}: {_words(result)}")
     return Gold(
         canonical_passed=passed["canonical"],
         broken_passed=passed["broken"],
-        total=len(problems),
+        total=len(problems) - without,
+        broken_total=sum(task.key.endswith(" broken") for task in tasks),
+        without=without,
         faults=tuple(sorted(faults)),
     )
 

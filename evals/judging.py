@@ -11,14 +11,34 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, replace
 from typing import cast
 
-from sandbox import Job, Outcome, Pool, SandboxBroken, SandboxError, Verdict
+from evals.bench import TextTests
+from sandbox import (
+    Limits,
+    Outcome,
+    Pool,
+    Program,
+    SandboxBroken,
+    SandboxError,
+    Tests,
+    Verdict,
+)
 
 _KEPT_CHARS = 4_000
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """One program to judge. key: names it in the answer."""
+
+    key: str
+    program: Program
+    tests: Tests | TextTests
+    limits: Limits
+
+
 @dataclass(slots=True)
 class _Waiting:
-    job: Job
+    job: Task
     tries: int
 
 
@@ -28,13 +48,19 @@ class Judging:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
         self._waiting: dict[Future[Verdict | Outcome], _Waiting] = {}
+        self._read: list[tuple[Task, Verdict]] = []
 
-    def submit(self, job: Job) -> None:
-        """Queue a job that has tests; waits while the pool's queue is full."""
-        self._queue(job, 1)
+    def submit(self, job: Task) -> None:
+        """Queue a task; waits while the pool's queue is full. Text is judged here and now."""
+        if isinstance(job.tests, Tests):
+            self._queue(job, 1)
+        else:
+            self._read.append((job, job.tests.judge(job.program.source)))
 
-    def ready(self, *, to_the_end: bool = False) -> Iterator[tuple[Job, Verdict | SandboxError]]:
+    def ready(self, *, to_the_end: bool = False) -> Iterator[tuple[Task, Verdict | SandboxError]]:
         """Yield what has been judged since the last call; `to_the_end`: wait for all of it."""
+        while self._read:
+            yield self._read.pop(0)
         while self._waiting:
             done = [future for future in self._waiting if future.done()]
             if not done:
@@ -53,13 +79,14 @@ class Judging:
                 except SandboxError as error:
                     yield waiting.job, error
 
-    def _queue(self, job: Job, tries: int) -> None:
+    def _queue(self, job: Task, tries: int) -> None:
+        assert isinstance(job.tests, Tests)
         future = self._pool.submit(job.program, job.tests, job.limits)
         self._waiting[future] = _Waiting(job, tries)
 
 
-def judge_all(pool: Pool, jobs: Iterable[Job]) -> Iterator[tuple[Job, Verdict | SandboxError]]:
-    """Yield each job with its verdict, or our failure, as they are ready."""
+def judge_all(pool: Pool, jobs: Iterable[Task]) -> Iterator[tuple[Task, Verdict | SandboxError]]:
+    """Yield each task with its verdict, or our failure, as they are ready."""
     judging = Judging(pool)
     for job in jobs:
         judging.submit(job)

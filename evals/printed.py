@@ -8,7 +8,7 @@ from typing import Any
 
 import typer
 
-from evals.report import WORDS, percent
+from evals.report import WORDS
 from evals.result import FAILED, Result
 
 
@@ -23,15 +23,22 @@ def print_result(result: Result) -> None:
     rows: list[tuple[str, str]] = []
     for score in tally.scores:
         solved = f", {_count(score.value * score.problems)} of {score.problems} problems"
-        low, high = map(percent, score.wilson)
-        rows.append((score.metric, f"{percent(score.value)}{solved}"))
-        rows.append(("95% interval", f"{low} to {high} (Wilson)"))
-        low, high = map(percent, score.bootstrap)
-        rows.append(("", f"{low} to {high} (bootstrap)"))
+        if score.unit != "share":
+            solved = f", over {score.problems} problems"
+        rows.append((score.metric, f"{score.words()}{solved}"))
+        name = "95% interval"
+        for bounds, method in ((score.wilson, "Wilson"), (score.bootstrap, "bootstrap")):
+            if bounds:
+                low, high = map(score.words, bounds)
+                rows.append((name, f"{low} to {high} ({method})"))
+                name = ""
         if score.left_out:
             rows.append(("left out", f"{score.left_out} problems without enough verdicts"))
     kinds = ", ".join(f"{count} {WORDS[kind]}" for kind, count in tally.kinds.items())
     rows.append(("verdicts", kinds or "none"))
+    rows.extend(
+        (f"  {tag}", f"{score.words()} of {score.problems}") for tag, score in tally.parts.items()
+    )
     if tally.shared:
         rows.append(("shared mode", f"{tally.shared} judged beside their tests, the weaker way"))
     if tally.cut:

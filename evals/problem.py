@@ -15,11 +15,14 @@ class Problem:
 
     key: the benchmark's own id, unique in it ("HumanEval/0").
     prompt: as upstream wrote it, before any protocol dresses it.
-    entry_point: the function or class that the tests call.
+    entry_point: the function or class that the tests call; "" where there is none.
     tests: the benchmark's own test data, plain JSON; `Bench.tests` makes sandbox tests of it.
         It holds the answers: it never enters a prompt, nor a candidate's box.
     canonical: upstream's own solution, for the gold check; empty where there is none.
+    tags: what the problem belongs to, "kind:value" ("language:java", "difficulty:hard"): scores are
+        told for each.
     date: ISO day the problem became public, for contamination windows; None where unknown.
+    language: of the program that answers it, as `sandbox.Program` has it.
     """
 
     key: str
@@ -29,6 +32,7 @@ class Problem:
     canonical: str = ""
     tags: tuple[str, ...] = ()
     date: str | None = None
+    language: str = "python"
 
     def __post_init__(self) -> None:
         if not self.key:
@@ -95,33 +99,56 @@ class Sample:
 class Score:
     """One number for a benchmark, with its doubt.
 
-    metric: "pass@1". value, and the bounds of both 95% intervals: shares within 0..1.
+    metric: "pass@1". value, and the bounds of both 95% intervals; unit: "share" (all within 0..1)
+        or what else is counted ("points", "Elo"), which has no Wilson interval.
     problems: how many the mean is over. left_out: problems without enough judged samples for the
         metric (our failures), which the mean does not know of.
     """
 
     metric: str
     value: float
-    wilson: tuple[float, float]
+    wilson: tuple[float, float] | None
     bootstrap: tuple[float, float]
     problems: int
     left_out: int = 0
+    unit: str = "share"
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The interval to show where only one is: Wilson's where there is one."""
+        return self.wilson or self.bootstrap
+
+    def words(self, value: float | None = None) -> str:
+        """Return the value, or another in its unit, as people read it."""
+        shown = self.value if value is None else value
+        return f"{100 * shown:.1f}%" if self.unit == "share" else f"{shown:.1f} {self.unit}"
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data for `json.dumps`."""
         data = {name: getattr(self, name) for name in self.__slots__}
-        pairs = {"wilson": list(self.wilson), "bootstrap": list(self.bootstrap)}
+        pairs = {
+            "wilson": list(self.wilson) if self.wilson else None,
+            "bootstrap": list(self.bootstrap),
+        }
         return {**data, **pairs}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Score:
         """Return the score that `to_json` wrote."""
         wilson, bootstrap = (
-            (float(data[name][0]), float(data[name][1])) for name in ("wilson", "bootstrap")
+            (float(pair[0]), float(pair[1])) if pair else None
+            for pair in (data["wilson"], data["bootstrap"])
         )
+        if bootstrap is None:
+            raise ValueError("a score needs its bootstrap interval")
         return cls(**{**data, "wilson": wilson, "bootstrap": bootstrap})
 
 
 def sample_key(problem: str, n: int) -> str:
     """Return the key under which sample `n` of a problem is kept."""
     return f"{problem}#{n}"
+
+
+def sample_problem(key: str) -> str:
+    """Return the key of the problem that a sample's key names."""
+    return key.rpartition("#")[0]

@@ -60,6 +60,11 @@ def render(result: Result, problems: Sequence[Problem], bench: Bench) -> str:
             _verdicts_tile(result),
             *_count_tiles(result),
         ),
+        *(
+            [report.section("Parts", _parts(tally.parts), note="The first score, by tag.")]
+            if tally.parts
+            else []
+        ),
         report.section(
             "Problems",
             _problem_table(result, problems),
@@ -87,26 +92,46 @@ def render(result: Result, problems: Sequence[Problem], bench: Bench) -> str:
     )
 
 
-def percent(share: float) -> str:
-    """Return a share as people read it."""
-    return f"{100 * share:.1f}%"
-
-
 def _score_tile(score: Score) -> Html:
-    low = min(score.wilson[0], score.value)
-    high = max(score.wilson[1], score.value)
+    low = min(score.interval[0], score.value)
+    high = max(score.interval[1], score.value)
+    wilson = f"{_range(score, score.wilson)} (Wilson), " if score.wilson else ""
     left_out = f"; {score.left_out} left out" if score.left_out else ""
     return report.tile(
         score.metric,
-        percent(score.value),
+        score.words(),
         note=(
-            f"95% interval {percent(score.wilson[0])} to {percent(score.wilson[1])} (Wilson), "
-            f"{percent(score.bootstrap[0])} to {percent(score.bootstrap[1])} (bootstrap), "
+            f"95% interval {wilson}{_range(score, score.bootstrap)} (bootstrap), "
             f"over {score.problems} problems{left_out}"
         ),
-        figure=report.interval_bar(score.value, low, high),
+        figure=report.interval_bar(score.value, low, high) if score.unit == "share" else None,
         wide=True,
     )
+
+
+def _range(score: Score, bounds: tuple[float, float]) -> str:
+    return f"{score.words(bounds[0])} to {score.words(bounds[1])}"
+
+
+def _parts(parts: Mapping[str, Score]) -> Html:
+    columns = [
+        report.Column(title="Part", align="left"),
+        report.Column(title="Problems"),
+        report.Column(title="Score"),
+        report.Column(title="95% interval"),
+    ]
+    rows = [
+        report.Row(
+            cells=[
+                tag,
+                score.problems,
+                report.Cell(content=score.words(), sort=score.value),
+                _range(score, score.interval),
+            ]
+        )
+        for tag, score in parts.items()
+    ]
+    return report.table(columns, rows, name="parts")
 
 
 def _verdicts_tile(result: Result) -> Html:
@@ -137,7 +162,11 @@ def _count_tiles(result: Result) -> list[Html]:
         report.tile(
             "Gold check",
             f"{gold.canonical_passed} / {gold.broken_passed}" if gold else "skipped",
-            note=f"of {gold.total} canonical and as many broken solutions passed" if gold else "",
+            note=(
+                f"of {gold.total} canonical and {gold.broken_total} broken solutions passed"
+                if gold
+                else ""
+            ),
             tone="good" if gold and gold.ok else "warn",
         ),
         report.tile("Time-outs", timeouts, note="by CPU time, each run once more alone"),

@@ -19,16 +19,17 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from evals.bench import Bench, open_bench
+from evals.bench import Bench, Work, open_bench
 from evals.gold import Gold, check_gold
-from evals.judging import Judging, shortened
-from evals.problem import Problem, Sample, sample_key
+from evals.judging import Judging, Task, shortened
+from evals.problem import Problem, Sample, Score, sample_key, sample_problem
 from evals.recipe import EvalRecipe
 from evals.result import COMPLETE, FAILED, Result
-from evals.tally import Tally, read_answers, tally, verdict_kind
-from sandbox import Job, Pool, Program, SandboxUnavailable, Verdict
+from evals.tally import Answer, Tally, read_answers, tally, verdict_kind
+from evals.think import split
+from sandbox import Pool, SandboxUnavailable, Verdict
 from seedcoder import machine
-from seedcoder.completion import Completion, Model
+from seedcoder.completion import Completion, Model, Sampling
 from seedcoder.errors import MachineLacks, SeedcoderError, UsageError
 from seedcoder.models import open_model
 from seedcoder.progress import Progress, progress
@@ -44,8 +45,10 @@ def evaluate(recipe: EvalRecipe, *, name: str, root: Path) -> Result:
     model that cannot be opened, a box too weak, a gold check that fails, a full disk. Rows written
     before that are kept.
     """
-    bench = open_bench(recipe.bench)
-    problems = bench.problems()[: recipe.limit]
+    bench = open_bench(recipe.bench, recipe.options)
+    problems = recipe.chosen(bench.problems())
+    for part, why in bench.left_out().items():
+        log.warning("left out bench=%s part=%s why=%s", bench.name, part, why)
     run = Run.open(
         root,
         verb="eval",
@@ -53,7 +56,12 @@ def evaluate(recipe: EvalRecipe, *, name: str, root: Path) -> Result:
         recipe=recipe.identity(),
         data_sha256={**bench.data_sha256, **_answers_sha256(recipe.model)},
         facts={
-            "bench": {"name": bench.name, "version": bench.version, "licence": bench.licence},
+            "bench": {
+                "name": bench.name,
+                "version": bench.version,
+                "licence": bench.licence,
+                "left_out": dict(bench.left_out()),
+            },
             "machine": machine.facts(),
         },
     )
@@ -78,8 +86,8 @@ def regrade(folder: Path) -> Result:
             first = error.errors()[0]
             place = ".".join(map(str, first["loc"]))
             raise UsageError(f"{folder}: its recipe is of another version: {place}") from error
-        bench = open_bench(recipe.bench)
-        problems = bench.problems()[: recipe.limit]
+        bench = open_bench(recipe.bench, recipe.options)
+        problems = recipe.chosen(bench.problems())
         for file, digest in bench.data_sha256.items():
             if manifest["data_sha256"].get(file) != digest:
                 raise UsageError(f"{folder}: {file} is not the data that this run was made with")
@@ -106,7 +114,6 @@ class _Sitting:
         self._bench = bench
         self._problems = {problem.key: problem for problem in problems}
         self._style = recipe.style()
-        self._limits = recipe.limits.limits()
         self._grading = grading
         self._errors = 0
         self._passed = 0
@@ -180,7 +187,11 @@ class _Sitting:
     def _read(self) -> Tally:
         recipe, problems = self._recipe, list(self._problems.values())
         answers = read_answers(self._run.rows(), problems, recipe.samples, self._grading)
-        return tally(answers, recipe.k, seed=recipe.sampling.seed)
+
+        def scored(some: Sequence[Answer]) -> list[Score]:
+            return self._bench.scores(some, recipe.k, seed=recipe.sampling.seed)
+
+        return tally(answers, problems, scored)
 
     def _allowed_errors(self) -> float:
         return self._recipe.max_error_rate * len(self._tally.answers)
@@ -199,7 +210,8 @@ class _Sitting:
         known = before is not None and Gold.from_json(before).ok and not again
         if not self._recipe.check_gold or known:
             return
-        gold = check_gold(self._bench, list(self._problems.values()), pool, self._limits)
+        problems = list(self._problems.values())
+        gold = check_gold(self._bench, problems, pool, self._recipe.limits.over)
         self._run.note(gold=gold.to_json())
         if not gold.ok:
             raise SeedcoderError(
@@ -210,7 +222,18 @@ class _Sitting:
         recipe = self._recipe
         model = open_model(recipe.model, threads=recipe.threads, batch=recipe.batch)
         self._run.note(model=model.name)
-        return model
+        work = Work(
+            style=self._style,
+            sampling=self._sampling(),
+            box=recipe.pool.box,
+            limits=recipe.limits.over,
+            keep=self._run.append,
+            rows=lambda kind: [row for row in self._run.rows() if row["kind"] == kind],
+        )
+        return self._bench.solver(model, work)
+
+    def _sampling(self) -> Sampling:
+        return self._recipe.sampling_over(self._bench.sampling(self._style))
 
     def _generate(self, model: Model, unasked: set[str], judging: Judging, meter: Progress) -> None:
         begun, tokens = time.monotonic(), 0
@@ -225,7 +248,7 @@ class _Sitting:
             else:
                 sample = Sample.of(completion)
                 self._run.append({"kind": "sample", **sample.to_json()})
-                judging.submit(self._job(sample))
+                judging.submit(self._task(sample))
             self._keep(judging, meter)
             if self._too_many_errors():
                 break
@@ -242,7 +265,7 @@ class _Sitting:
 
     def _completions(self, model: Model, unasked: set[str]) -> Iterator[Completion]:
         """Yield completions for what was not asked yet, `n` as far up as one is missing."""
-        sampling = self._recipe.sampling_over(self._bench.sampling(self._style))
+        sampling = self._sampling()
         by_count: dict[int, list[Problem]] = {}
         for problem in self._problems.values():
             wanted = range(self._recipe.samples)
@@ -255,32 +278,36 @@ class _Sitting:
 
     def _judge(self, judging: Judging, samples: Sequence[Sample], meter: Progress) -> None:
         for sample in samples:
-            judging.submit(self._job(sample))
+            judging.submit(self._task(sample))
             self._keep(judging, meter)
             if self._too_many_errors():
                 return
 
-    def _job(self, sample: Sample) -> Job:
+    def _task(self, sample: Sample) -> Task:
         problem = self._problems[sample.problem]
-        return Job(
-            program=Program.python(self._bench.program(problem, sample.text, self._style)),
-            tests=self._bench.tests(problem),
-            limits=self._limits,
+        tags = self._recipe.think
+        text = split(sample.text, *tags).answer if tags else sample.text
+        return Task(
             key=sample.key,
+            program=self._bench.program(problem, text, self._style),
+            tests=self._bench.tests(problem),
+            limits=self._recipe.limits.over(self._bench.limits(problem)),
         )
 
     def _keep(self, judging: Judging, meter: Progress, *, to_the_end: bool = False) -> None:
         """Write the rows of what has been judged."""
-        for job, result in judging.ready(to_the_end=to_the_end):
+        for task, result in judging.ready(to_the_end=to_the_end):
             if not isinstance(result, Verdict):
-                self._lose(job.key, "sandbox", str(result), meter)
+                self._lose(task.key, "sandbox", str(result), meter)
                 continue
+            problem = self._problems[sample_problem(task.key)]
             self._run.append(
                 {
                     "kind": verdict_kind(self._grading),
-                    "key": job.key,
-                    "program": job.program.source,
+                    "key": task.key,
+                    "program": task.program.source,
                     "verdict": shortened(result).to_json(),
+                    "values": dict(self._bench.values(problem, task.program, result)),
                 }
             )
             self._passed += result.ok

@@ -2,7 +2,9 @@
 
 Rows
     {"kind": "sample", ...Sample}                         an answer, as the model gave it
-    {"kind": "verdict", "key", "program", "verdict"}      what was judged of it, and how it came out
+    {"kind": "verdict", "key", "program", "verdict", "values"}
+                                                          what was judged of it, how it came out,
+                                                          and what else was measured
     {"kind": "error", "key", "stage", "error"}            what went wrong on our side
 A regrade writes its verdicts as "verdict-2", "verdict-3"...; the manifest's `grading` says which
 count, so that a regrade that was killed half-way changes nothing.
@@ -11,12 +13,12 @@ count, so that a regrade that was killed half-way changes nothing.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from evals.problem import Problem, Sample, Score, sample_key
-from evals.stats import bootstrap, pass_at_k, wilson
+from evals.scores import by_tag
 from sandbox import Kind, Verdict
 
 
@@ -24,7 +26,8 @@ from sandbox import Kind, Verdict
 class Answer:
     """What is known of one planned sample.
 
-    program: what was taken out of the reply; "" when it held no code.
+    program: the source taken out of the reply; "" when it held no code.
+    values: what the benchmark measured besides the verdict.
     error: our failure, when there is no verdict for it; "" while it was not tried.
     """
 
@@ -34,16 +37,21 @@ class Answer:
     sample: Sample | None = None
     program: str = ""
     verdict: Verdict | None = None
+    values: Mapping[str, float] = field(default_factory=dict)
     stage: str = ""
     error: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tally:
-    """A run in figures. answers: all that were planned, in the benchmark's order."""
+    """A run in figures. answers: all that were planned, in the benchmark's order.
+
+    parts: the first score of the problems under each tag.
+    """
 
     answers: Sequence[Answer]
     scores: Sequence[Score]
+    parts: Mapping[str, Score] = field(default_factory=dict)
 
     @property
     def kinds(self) -> dict[Kind, int]:
@@ -81,6 +89,7 @@ class Tally:
         stages = Counter(answer.stage for answer in self.errors)
         return {
             "scores": [score.to_json() for score in self.scores],
+            "parts": {tag: score.to_json() for tag, score in self.parts.items()},
             "planned": len(self.answers),
             "judged": self.judged,
             "kinds": {kind.value: count for kind, count in self.kinds.items()},
@@ -122,6 +131,7 @@ def read_answers(
                     sample=Sample.from_json(sample) if sample else None,
                     program=verdict["program"] if verdict else "",
                     verdict=Verdict.from_json(verdict["verdict"]) if verdict else None,
+                    values=verdict.get("values", {}) if verdict else {},
                     stage=stage if counts else "",
                     error=error["error"] if error and counts else "",
                 )
@@ -129,28 +139,14 @@ def read_answers(
     return answers
 
 
-def tally(answers: Sequence[Answer], ks: Sequence[int], *, seed: int = 0) -> Tally:
-    """Return the figures of a run. seed: of the bootstrap."""
-    verdicts: dict[str, list[bool]] = {}
-    for answer in answers:
-        passes = verdicts.setdefault(answer.problem, [])
-        if answer.verdict:
-            passes.append(answer.verdict.ok)
-    scores = [_score(list(verdicts.values()), k, seed) for k in ks]
-    return Tally(answers=tuple(answers), scores=[score for score in scores if score])
-
-
-def _score(verdicts: Sequence[Sequence[bool]], k: int, seed: int) -> Score | None:
-    """Return pass@k over the problems that have k verdicts; None when no problem has."""
-    values = [pass_at_k(len(passes), sum(passes), k) for passes in verdicts if len(passes) >= k]
-    if not values:
-        return None
-    successes = min(float(len(values)), sum(values))
-    return Score(
-        metric=f"pass@{k}",
-        value=successes / len(values),
-        wilson=wilson(successes, len(values)),
-        bootstrap=bootstrap(values, seed=seed),
-        problems=len(values),
-        left_out=len(verdicts) - len(values),
+def tally(
+    answers: Sequence[Answer],
+    problems: Sequence[Problem],
+    scored: Callable[[Sequence[Answer]], list[Score]],
+) -> Tally:
+    """Return the figures of a run; `scored` makes scores of answers, as `Bench.scores` does."""
+    return Tally(
+        answers=tuple(answers),
+        scores=scored(answers),
+        parts=by_tag(answers, problems, scored),
     )

@@ -10,15 +10,16 @@ from typing import Any
 
 from sandbox.languages import LANGUAGES
 
-_OTHERS = ("diff",)  # a patch of a project, for ProjectTests
+# A patch of a project, for ProjectTests; and text that nothing runs.
+_OTHERS = ("diff", "text")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Program:
     """One program: its source, and what it finds when it starts.
 
-    `language` is a name of `sandbox.languages.LANGUAGES` ("cpp", "java"), or "diff" for a patch
-    that `ProjectTests` judge.
+    `language` is a name of `sandbox.languages.LANGUAGES` ("cpp", "java"), "diff" for a patch that
+    `ProjectTests` judge, or "text" for what is only looked at.
     `files` maps relative paths to bytes; they lie in the work folder beside the source.
     `stdin` is text; it reaches the program as UTF-8 (lone surrogates as the bytes they stand for).
     """

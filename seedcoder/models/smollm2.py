@@ -24,6 +24,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+from seedcoder.cache import cache_folder
 from seedcoder.errors import MachineLacks
 
 log = logging.getLogger(__name__)
@@ -62,15 +63,6 @@ def checkpoint() -> Path:
     except OSError as error:
         raise MachineLacks(f"cannot write the model cache {cache}: {error}") from error
     return folder
-
-
-def cache_folder() -> Path:
-    """SEEDCODER_CACHE, else XDG_CACHE_HOME/seedcoder, else ~/.cache/seedcoder."""
-    if ours := os.environ.get("SEEDCODER_CACHE"):
-        return Path(ours)
-    if xdg := os.environ.get("XDG_CACHE_HOME"):
-        return Path(xdg) / "seedcoder"
-    return Path.home() / ".cache" / "seedcoder"
 
 
 def is_whole(folder: Path) -> bool:

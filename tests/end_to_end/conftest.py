@@ -68,7 +68,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         files[name] = folder / f"{name}.jsonl"
         with files[name].open("w", encoding="utf-8") as file:
             for problem in bench.problems():
-                reply = f"Here it is:\n\n```python\n{source(problem)}\n```\n"
+                reply = f"Here it is:\n\n```python\n{source(problem).source}\n```\n"
                 file.write(json.dumps({"key": problem.key, "text": reply, "tokens": 9}) + "\n")
     return files
 

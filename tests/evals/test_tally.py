@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -10,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evals.problem import Problem, sample_key
-from evals.tally import read_answers, tally, verdict_kind
+from evals.scores import pass_scores
+from evals.tally import Tally, read_answers, tally, verdict_kind
 from sandbox import Kind, Verdict
 
 PROBLEMS = [
@@ -64,8 +66,19 @@ ROWS = [
 ]
 
 
+def _tally(
+    rows: list[dict[str, Any]],
+    problems: Sequence[Problem],
+    samples: int,
+    grading: int,
+    ks: list[int],
+) -> Tally:
+    answers = read_answers(rows, problems, samples, grading)
+    return tally(answers, problems, lambda some: pass_scores(some, ks))
+
+
 def test_what_was_lost_is_counted_apart_and_not_in_the_score() -> None:
-    found = tally(read_answers(ROWS, PROBLEMS, 1, 1), [1])
+    found = _tally(ROWS, PROBLEMS, 1, 1, ks=[1])
     assert found.scores[0].value == 0.5
     assert (found.scores[0].problems, found.scores[0].left_out) == (2, 2)
     assert found.judged == 2
@@ -84,17 +97,17 @@ def test_the_order_of_the_rows_does_not_matter(rng: random.Random) -> None:
 
 def test_a_failure_is_forgotten_once_the_sample_has_been_had_and_judged() -> None:
     rows = [*ROWS, _sample("P/2"), _verdict("P/2"), _verdict("P/3", kind=Kind.WRONG)]
-    found = tally(read_answers(rows, PROBLEMS, 1, 1), [1])
+    found = _tally(rows, PROBLEMS, 1, 1, ks=[1])
     assert found.errors == []
     assert found.scores[0].value == 0.5
     half = [*ROWS, _sample("P/2")]  # asked again, not judged yet
-    assert [a.key for a in tally(read_answers(half, PROBLEMS, 1, 1), [1]).errors] == ["P/3#0"]
+    assert [a.key for a in _tally(half, PROBLEMS, 1, 1, ks=[1]).errors] == ["P/3#0"]
 
 
 def test_only_the_verdicts_of_the_grading_that_counts_are_read() -> None:
     rows = [*ROWS, _verdict("P/0", kind=Kind.WRONG, grading=2)]
-    assert tally(read_answers(rows, PROBLEMS, 1, 1), [1]).scores[0].value == 0.5
-    assert tally(read_answers(rows, PROBLEMS, 1, 2), [1]).scores[0].value == 0.0
+    assert _tally(rows, PROBLEMS, 1, 1, ks=[1]).scores[0].value == 0.5
+    assert _tally(rows, PROBLEMS, 1, 2, ks=[1]).scores[0].value == 0.0
 
 
 def test_several_samples_make_pass_at_k_by_problem() -> None:
@@ -108,7 +121,7 @@ def test_several_samples_make_pass_at_k_by_problem() -> None:
             _verdict("P/1", n, Kind.WRONG, mode="shared"),
         )
     ]
-    found = tally(read_answers(rows, PROBLEMS[:2], 4, 1), [1, 2, 4])
+    found = _tally(rows, PROBLEMS[:2], 4, 1, ks=[1, 2, 4])
     assert [score.metric for score in found.scores] == ["pass@1", "pass@2", "pass@4"]
     assert [score.value for score in found.scores] == pytest.approx([0.125, 0.25, 0.5])
     assert found.scores[0].problems == 2
@@ -116,6 +129,6 @@ def test_several_samples_make_pass_at_k_by_problem() -> None:
 
 
 def test_a_run_without_a_single_verdict_has_no_score() -> None:
-    found = tally(read_answers([_error("P/0")], PROBLEMS, 1, 1), [1])
+    found = _tally([_error("P/0")], PROBLEMS, 1, 1, ks=[1])
     assert list(found.scores) == []
     assert found.judged == 0

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from seedcoder.cache import cache_folder
 from seedcoder.completion import Message, Request, Sampling
 from seedcoder.errors import MachineLacks
 from seedcoder.models import open_model, smollm2
@@ -46,11 +47,11 @@ def test_the_cache_folder_follows_the_environment(
     monkeypatch.delenv("SEEDCODER_CACHE", raising=False)
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert smollm2.cache_folder() == tmp_path / ".cache" / "seedcoder"
+    assert cache_folder() == tmp_path / ".cache" / "seedcoder"
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    assert smollm2.cache_folder() == tmp_path / "xdg" / "seedcoder"
+    assert cache_folder() == tmp_path / "xdg" / "seedcoder"
     monkeypatch.setenv("SEEDCODER_CACHE", str(tmp_path / "ours"))
-    assert smollm2.cache_folder() == tmp_path / "ours"
+    assert cache_folder() == tmp_path / "ours"
 
 
 def test_a_cache_that_cannot_be_written_is_one_clear_line(

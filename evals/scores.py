@@ -1,0 +1,96 @@
+"""From judged answers to a benchmark's figures: pass@k, means of values, and the parts by tag.
+
+Problems are what is counted: the samples of one problem are not independent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from statistics import fmean
+from typing import TYPE_CHECKING
+
+from evals.problem import Problem, Score
+from evals.stats import bootstrap, pass_at_k, wilson
+
+if TYPE_CHECKING:
+    from evals.tally import Answer
+
+
+def pass_scores(answers: Sequence[Answer], ks: Sequence[int], *, seed: int = 0) -> list[Score]:
+    """Return pass@k for each k, over the problems that have k verdicts; of none, no score."""
+    verdicts: dict[str, list[bool]] = {}
+    for answer in answers:
+        passes = verdicts.setdefault(answer.problem, [])
+        if answer.verdict:
+            passes.append(answer.verdict.ok)
+    scores = (_pass_score(list(verdicts.values()), k, seed) for k in ks)
+    return [score for score in scores if score]
+
+
+def mean_score(
+    metric: str,
+    answers: Sequence[Answer],
+    value: Callable[[Answer], float | None],
+    *,
+    seed: int = 0,
+    unit: str = "share",
+) -> Score | None:
+    """Return the mean of `value` over problems (of each, the mean of its samples).
+
+    value: of a judged answer; None leaves the answer out. unit: "share" for values within 0..1,
+    which then have a Wilson interval too. None when no answer has a value.
+    """
+    found: dict[str, list[float]] = {}
+    for answer in answers:
+        values = found.setdefault(answer.problem, [])
+        if answer.verdict and (number := value(answer)) is not None:
+            values.append(number)
+    means = [fmean(values) for values in found.values() if values]
+    if not means:
+        return None
+    total = sum(means)
+    return Score(
+        metric=metric,
+        value=total / len(means),
+        wilson=wilson(min(max(total, 0.0), len(means)), len(means)) if unit == "share" else None,
+        bootstrap=bootstrap(means, seed=seed),
+        problems=len(means),
+        left_out=len(found) - len(means),
+        unit=unit,
+    )
+
+
+def by_tag(
+    answers: Sequence[Answer],
+    problems: Sequence[Problem],
+    score: Callable[[Sequence[Answer]], Sequence[Score]],
+) -> Mapping[str, Score]:
+    """Return the first score of the problems under each tag ("language:java"), sorted by tag.
+
+    Tags that all problems bear, and tags without a judged answer, are left out.
+    """
+    tags = {problem.key: problem.tags for problem in problems}
+    groups: dict[str, list[Answer]] = {}
+    for answer in answers:
+        for tag in tags.get(answer.problem, ()):
+            groups.setdefault(tag, []).append(answer)
+    found = {}
+    for tag in sorted(groups):
+        if len(groups[tag]) < len(answers) and (scores := score(groups[tag])):
+            found[tag] = scores[0]
+    return found
+
+
+def _pass_score(verdicts: Sequence[Sequence[bool]], k: int, seed: int) -> Score | None:
+    values = [pass_at_k(len(passes), sum(passes), k) for passes in verdicts if len(passes) >= k]
+    if not values:
+        return None
+    successes = min(float(len(values)), sum(values))
+    return Score(
+        metric=f"pass@{k}",
+        value=successes / len(values),
+        wilson=wilson(successes, len(values)),
+        bootstrap=bootstrap(values, seed=seed),
+        problems=len(values),
+        left_out=len(verdicts) - len(values),
+    )
