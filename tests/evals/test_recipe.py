@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from evals.bench import open_bench
+from evals.catalogue import BENCHES
 from evals.humaneval import HumanEval
 from evals.recipe import EvalRecipe
 from sandbox import Limits
@@ -25,8 +27,10 @@ def _load(tmp_path: Path, text: str, *changes: str) -> EvalRecipe:
 @pytest.mark.parametrize("path", sorted((ROOT / "recipes" / "eval").glob("*.toml")), ids=str)
 def test_every_recipe_of_the_suite_is_read(path: Path) -> None:
     recipe = load_recipe(path, EvalRecipe)
-    assert recipe.bench == "humaneval"
+    entry = BENCHES[recipe.bench]
+    assert recipe.protocol in entry.protocols
     assert recipe.check_gold
+    open_bench(recipe.bench, recipe.options)  # the options are those of the benchmark
 
 
 def test_limits_and_sampling_stand_on_the_benchmarks_own(
