@@ -17,7 +17,9 @@ from sandbox.errors import SandboxBroken, SandboxError, SandboxUnavailable, Test
 from sandbox.outcome import Kind, Outcome
 from sandbox.pool import Job, Pool
 from sandbox.program import Limits, Program
-from sandbox.project import ProjectResult, ProjectTests, Snapshot
+from sandbox.project.result import ProjectResult
+from sandbox.project.snapshot import Snapshot
+from sandbox.project.tests import ProjectTests
 from sandbox.session.many import Sessions, SessionsFull, UnknownSession, run_cells
 from sandbox.session.result import CellError, CellResult, SessionOver
 from sandbox.session.session import Session

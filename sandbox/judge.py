@@ -17,7 +17,7 @@ from sandbox.inside.assertions import short
 from sandbox.interactive import MODE, judge_interactive
 from sandbox.outcome import Kind, Outcome
 from sandbox.program import Limits, Program
-from sandbox.project import ProjectTests, environment, judge_project
+from sandbox.project.tests import ProjectTests
 from sandbox.ready import Slots
 from sandbox.scripts import judge_stdio, mode_of
 from sandbox.slot import Slot
@@ -33,6 +33,9 @@ def judge(program: Program, tests: Tests, limits: Limits, slots: Slots) -> Verdi
     Raises SandboxBroken when a box failed, TestsBroken when the tests themselves cannot run.
     """
     if isinstance(tests, ProjectTests):
+        from sandbox.project.environment import environment
+        from sandbox.project.judging import judge_project
+
         slot, packages = slots.project_slot(environment(tests.packages_dir))
         return judge_project(program, tests, limits, slot, packages)
     if not program.source.strip():

@@ -19,7 +19,9 @@ from sandbox.errors import SandboxUnavailable, TestsBroken
 from sandbox.judge import judge
 from sandbox.outcome import Outcome
 from sandbox.program import Limits, Program
-from sandbox.project import ProjectPlan, ProjectTests, judge_by
+from sandbox.project.judging import judge_by
+from sandbox.project.plan import ProjectPlan
+from sandbox.project.tests import ProjectTests
 from sandbox.ready import Engine, Role, ready
 from sandbox.slot import Slot
 from sandbox.verdict import Verdict

@@ -31,7 +31,7 @@ from sandbox import (
 )
 from sandbox.containers import DockerBox, engine, seccomp
 from sandbox.inside import syscall_filter
-from sandbox.project import Snapshot
+from sandbox.project.snapshot import Snapshot
 
 pytestmark = pytest.mark.docker
 CHECKOUT = Path(__file__).resolve().parents[2]

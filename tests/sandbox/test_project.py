@@ -25,8 +25,7 @@ from sandbox import (
     Verdict,
 )
 from sandbox.box import LocalBox
-from sandbox.project import judge_by
-from sandbox.project.judging import carry_out
+from sandbox.project.judging import carry_out, judge_by
 from sandbox.project.plan import rules, source_of
 
 

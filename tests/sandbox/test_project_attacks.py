@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from sandbox import Kind, Limits, Outcome, Program, ProjectResult, Verdict
-from sandbox.project import ProjectPlan, judge_by
+from sandbox.project.judging import judge_by
+from sandbox.project.plan import ProjectPlan
 
 ALWAYS = """import pytest
 

@@ -16,8 +16,9 @@ from pathlib import Path
 import pytest
 
 from sandbox import Snapshot, TestsBroken
-from sandbox.project import archive, fetch_sdist
+from sandbox.project import archive
 from sandbox.project.archive import packed
+from sandbox.project.sdist import fetch_sdist
 
 Change = Callable[[tarfile.TarInfo], None]
 

@@ -13,7 +13,8 @@ import pytest
 
 from sandbox import Kind, Program, ProjectResult, ProjectTests, Snapshot, TestsBroken
 from sandbox.box import LocalBox
-from sandbox.project import PROJECT_LIMITS, fetch_sdist
+from sandbox.project.sdist import fetch_sdist
+from sandbox.project.tests import PROJECT_LIMITS
 
 pytestmark = [pytest.mark.slow, pytest.mark.net]
 CHOSEN = (
