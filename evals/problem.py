@@ -55,7 +55,7 @@ class Sample:
 
     key: unique in a run, `sample_key(problem, n)`. problem: the problem's key.
     n: which of the problem's samples, from 0. text: the reply as the model gave it.
-    finish: "stop" or "length". A reply that was never had ("error") is no sample.
+    finish: "stop", "length" or "overflow". A reply that was never had ("error") is no sample.
     """
 
     key: str

@@ -15,11 +15,11 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from evals.bench import Protocols, Style
 from evals.problem import Problem
-from evals.think import CLOSE, OPEN
 from sandbox import Limits
 from seedcoder.completion import Sampling
 from seedcoder.errors import UsageError
 from seedcoder.fim import FIM, Fim, Order
+from seedcoder.models.thought import CLOSE, OPEN
 from seedcoder.recipe import APART, Recipe
 
 

@@ -7,10 +7,9 @@ answer is empty, and no code is taken out of the thought.
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
-OPEN: Final = "<think>"
-CLOSE: Final = "</think>"
+from seedcoder.models.thought import CLOSE, OPEN
 
 
 class Split(NamedTuple):

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, runtime_checkable
 
-Finish = Literal["stop", "length", "error"]
+Finish = Literal["stop", "length", "overflow", "error"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,8 +52,10 @@ class Completion:
     """One reply.
 
     key, n: the request it answers, and which of its samples, from 0.
-    finish: "stop" (by itself, a stop string or the fence), "length" (cut at max_tokens) or
-        "error" (no reply was had: `error` says why; this is our failure, not the model's answer).
+    finish: "stop" (by itself, a stop string or the fence), "length" (cut at max_tokens, or at
+        the end of the context), "overflow" (the prompt alone does not fit the context: there is no
+        reply, and that is the model's answer) or "error" (no reply was had: `error` says why; this
+        is our failure).
     tokens, prompt_tokens: as the model counts them; 0 where a server does not say.
     logprobs: of each token where asked for and offered.
     """

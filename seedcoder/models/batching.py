@@ -173,7 +173,7 @@ class Batcher:
                 key=request.key,
                 n=n,
                 text="",
-                finish="error",
+                finish="overflow" if prompt else "error",
                 prompt_tokens=len(prompt),
                 error=error,
             )

@@ -15,7 +15,7 @@ import random
 import threading
 from collections.abc import Coroutine, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -24,6 +24,8 @@ import openai
 from seedcoder.completion import Completion, Message, Request, Sampling
 from seedcoder.errors import UsageError
 from seedcoder.models.ending import FenceWatch, ReplyEnd, after_opening
+from seedcoder.models.overflow import room
+from seedcoder.models.thought import Thought
 
 log = logging.getLogger(__name__)
 
@@ -176,6 +178,15 @@ class RemoteModel:
                     if continues and not self._continues and error.status_code in (400, 422):
                         continues = False
                         continue
+                    if (
+                        error.status_code in (400, 413)
+                        and (left := room(error.message)) is not None
+                    ):
+                        self._has_answered = True
+                        if not 0 < left < sampling.max_tokens:
+                            return _overflow(request, n, why)
+                        sampling = replace(sampling, max_tokens=left)  # the refusal is the last
+                        continue
                     if not _may_pass(error):
                         self._give_up_early(why, error, error.status_code in (401, 403, 404))
                         break
@@ -242,14 +253,15 @@ class RemoteModel:
                 model=self._model, **_chat_fields(request.prompt, prefill, fields)
             )
         read = _read_stream if streams else _read_whole
-        finish, tokens, prompt_tokens = await read(answer, end)
+        thought = Thought()
+        finish, tokens, prompt_tokens = await read(answer, end, thought)
         text = end.text
         if request.prefill and FenceWatch(request.prefill).is_open:
             text = after_opening(text, anywhere=not prefilled)
         return Completion(
             key=request.key,
             n=n,
-            text=text,
+            text=thought.before(text),
             finish="length" if finish == "length" else "stop",
             tokens=tokens,
             prompt_tokens=prompt_tokens,
@@ -280,7 +292,7 @@ def _chat_fields(turns: Sequence[Message], prefill: str, fields: dict[str, Any])
     }
 
 
-async def _read_stream(answer: Any, end: ReplyEnd) -> tuple[str, int, int]:
+async def _read_stream(answer: Any, end: ReplyEnd, thought: Thought) -> tuple[str, int, int]:
     """Read chunks until the reply ends. Return (finish reason, tokens, prompt tokens)."""
     finish: str | None = None
     usage: Any = None
@@ -289,6 +301,7 @@ async def _read_stream(answer: Any, end: ReplyEnd) -> tuple[str, int, int]:
             usage = getattr(chunk, "usage", None) or usage
             # The chunk that carries the usage has no choices.
             for choice in getattr(chunk, "choices", None) or ():
+                thought.take(getattr(choice, "delta", None))
                 if end.feed(_piece(choice, "delta")):
                     return "stop", 0, 0
                 finish = choice.finish_reason or finish
@@ -299,7 +312,7 @@ async def _read_stream(answer: Any, end: ReplyEnd) -> tuple[str, int, int]:
     return _known(finish), *_counts(usage)
 
 
-async def _read_whole(answer: Any, end: ReplyEnd) -> tuple[str, int, int]:
+async def _read_whole(answer: Any, end: ReplyEnd, thought: Thought) -> tuple[str, int, int]:
     """Take a reply that came in one piece. Return (finish reason, tokens, prompt tokens)."""
     choices = getattr(answer, "choices", None)
     if not isinstance(choices, list) or not choices:
@@ -307,6 +320,7 @@ async def _read_whole(answer: Any, end: ReplyEnd) -> tuple[str, int, int]:
     finish = getattr(choices[0], "finish_reason", None)
     if finish is None:
         raise _BadReply("the server's answer does not say why the reply ended")
+    thought.take(getattr(choices[0], "message", None))
     cut = end.feed(_piece(choices[0], "message"))
     return "stop" if cut else _known(finish), *_counts(getattr(answer, "usage", None))
 
@@ -330,6 +344,11 @@ def _counts(usage: Any) -> tuple[int, int]:
     tokens = getattr(usage, "completion_tokens", None)
     prompt_tokens = getattr(usage, "prompt_tokens", None)
     return tokens or 0, prompt_tokens or 0
+
+
+def _overflow(request: Request, n: int, why: str) -> Completion:
+    log.warning("the prompt does not fit the context key=%s: %s", request.key, why)
+    return Completion(key=request.key, n=n, text="", finish="overflow", error=why)
 
 
 def _in_order(done: Iterable[Future[Completion]]) -> Iterator[Completion]:

@@ -25,6 +25,8 @@ class Turn:
     body: bytes | None = None  # sent as it is
     drop_after: int | None = None  # pieces; then the connection is cut
     piece_pause_s: float = 0.0
+    thought: tuple[str, ...] = ()  # sent before the pieces, in a field of its own
+    thought_field: str = "reasoning_content"
 
 
 @dataclass
@@ -80,7 +82,10 @@ def _handler(server: Server, lock: threading.Lock) -> type[BaseHTTPRequestHandle
             else:
                 time.sleep(turn.piece_pause_s)
                 text = "".join(turn.pieces)
-                part = {"message": {"role": "assistant", "content": text}}
+                message = {"role": "assistant", "content": text}
+                if turn.thought:
+                    message[turn.thought_field] = "".join(turn.thought)
+                part = {"message": message}
                 choice = {"index": 0, "finish_reason": turn.finish}
                 choice |= part if is_chat else {"text": text}
                 whole = {"id": "1", "object": "x", "created": 1, "model": "m", "choices": [choice]}
@@ -110,6 +115,9 @@ def _handler(server: Server, lock: threading.Lock) -> type[BaseHTTPRequestHandle
             self.send_header("connection", "close")
             self.end_headers()
             self.close_connection = True
+            for piece in turn.thought:
+                delta = {turn.thought_field: piece}
+                self.event({"choices": [{"index": 0, "finish_reason": None, "delta": delta}]})
             for sent, piece in enumerate(turn.pieces):
                 if sent == turn.drop_after:
                     return

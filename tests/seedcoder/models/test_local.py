@@ -264,11 +264,11 @@ def test_a_character_of_several_tokens_comes_whole_or_at_the_very_end(tmp_path: 
     assert growing.flush() == "\ufffd"
 
 
-def test_a_prompt_that_does_not_fit_is_an_error_of_its_own(model: Model) -> None:
+def test_a_prompt_that_does_not_fit_is_an_overflow_of_its_own(model: Model) -> None:
     requests = [Request(key="long", prompt="x+" * 600), Request(key="ok", prompt="def f")]
     found = {reply.key: reply for reply in model.generate(requests, Sampling(max_tokens=3))}
     assert found["ok"].error is None
-    assert found["long"].finish == "error"
+    assert found["long"].finish == "overflow"
     assert found["long"].error is not None and "the model takes 1 to 511" in found["long"].error
 
 

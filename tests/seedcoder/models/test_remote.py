@@ -209,6 +209,43 @@ def test_a_refused_request_is_not_tried_again(server: Any, model: RemoteModel) -
     assert len(server.seen) == 1
 
 
+_TOO_LONG = "This model's maximum context length is 100 tokens. However, you requested "
+
+
+def test_a_prompt_longer_than_the_context_is_an_overflow_and_no_failure(
+    server: Any, model: RemoteModel
+) -> None:
+    server.play(server.turn(status=400, error=_TOO_LONG + "612 tokens (112 in the messages)"))
+    reply = one(model)
+    assert (reply.finish, reply.text) == ("overflow", "")
+    assert reply.error is not None and "context length is 100" in reply.error
+    assert len(server.seen) == 1
+
+
+def test_a_reply_that_could_not_fit_is_asked_for_as_long_as_it_can_be(
+    server: Any, model: RemoteModel
+) -> None:
+    server.play(
+        server.turn(status=400, error=_TOO_LONG + "570 tokens (70 in the messages, 500 more)"),
+        server.turn(),
+    )
+    assert one(model).finish == "stop"
+    assert [body["max_tokens"] for body in server.seen] == [512, 30]
+
+
+@pytest.mark.parametrize("field", ["reasoning_content", "reasoning"])
+@pytest.mark.parametrize("fence", [False, True])
+def test_a_thought_sent_beside_the_answer_is_put_back_before_it(
+    server: Any, model: RemoteModel, field: str, fence: bool
+) -> None:
+    server.play(server.turn(thought=("so ", "then"), thought_field=field, pieces=("a", "b")))
+    (reply,) = model.generate(
+        [Request(key="k", prompt=(Message(role="user", content="?"),))],
+        Sampling(stop_after_fence=fence),
+    )
+    assert reply.text == "<think>so then</think>ab"
+
+
 @pytest.mark.parametrize("status", [401, 403, 404])
 def test_a_server_that_turns_the_first_request_away_ends_the_run_at_once(
     server: Any, model: RemoteModel, status: int
