@@ -17,7 +17,7 @@ from seedcoder.models.overflow import room
         ),
         (
             "'max_tokens' or 'max_completion_tokens' is too large: 5000. This model's maximum "
-            "context length is 4096 tokens and your request has 43 input tokens (5000 > 4096 - 43).",
+            "context length is 4096 tokens and your request has 43 input tokens (5000 > 4053).",
             4053,
         ),
         (
