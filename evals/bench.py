@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 from pydantic import ConfigDict, ValidationError, validate_call
 
 from evals.catalogue import BENCHES
+from evals.plain import plain
 from evals.problem import Problem, Score
 from evals.scores import pass_scores
 from sandbox import Limits, Program, Tests, Verdict
@@ -145,6 +146,14 @@ class Bench(Protocol):
     def scores(self, answers: Sequence[Answer], ks: Sequence[int], *, seed: int = 0) -> list[Score]:
         """Return the benchmark's own figures, the one it is known by first."""
         return pass_scores(answers, ks, seed=seed)
+
+    def ballot(self, answer: Answer) -> str | None:
+        """Return what an answer votes for in a majority vote; None when it has nothing to say.
+
+        By default its program without comments and layout: two programs that differ in a name are
+        two candidates. Benchmarks whose answers are values vote with the value.
+        """
+        return plain(answer.program)
 
     def left_out(self) -> Mapping[str, str]:
         """Return what of the benchmark cannot be run here, and why: it is said aloud."""

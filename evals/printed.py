@@ -43,6 +43,10 @@ def print_result(result: Result) -> None:
         rows.append(("shared mode", f"{tally.shared} judged beside their tests, the weaker way"))
     if tally.cut:
         rows.append(("cut replies", f"{tally.cut} reached the most tokens allowed"))
+    if tally.overflows:
+        rows.append(("overflow", f"{tally.overflows} prompts did not fit the model's context"))
+    if tally.thinking:
+        rows.append(("thinking", tally.thinking.words()))
     rows.extend(_lost(result))
     if "gold" in manifest:
         gold = manifest["gold"]
@@ -57,6 +61,8 @@ def print_result(result: Result) -> None:
         flips = [f"{key} {old} -> {new}" for key, (old, new) in result.changed.items()]
         more = f" and {len(flips) - 5} more" if len(flips) > 5 else ""
         rows.append(("changed", "; ".join(flips[:5]) + more))
+    if tally.tokens:
+        rows.append(("cost", result.cost.words()))
     if not result.worked:
         rows.append(("note", "already done: nothing was asked or judged now"))
     rows.append(("report", str(result.report)))

@@ -56,6 +56,13 @@ class LimitsTable(_Table):
         return replace(upstream, **said)
 
 
+class PriceTable(_Table):
+    """What a million tokens cost, in US dollars."""
+
+    prompt: float = Field(ge=0.0)
+    reply: float = Field(ge=0.0)
+
+
 class FimTable(_Table):
     """How a model is asked to fill in the middle: a known format, or tokens of its own."""
 
@@ -109,6 +116,7 @@ class EvalRecipe(Recipe):
 
     prefill, prelude, strip_prompt, fim: see `evals.bench.Style`. options: the benchmark's own.
     limit: only the first so many problems. keys: only these problems, in the benchmark's order.
+    majority: with several samples a problem, also score the answer that most of them agree in.
     think: the tags around a reasoning model's thought, taken off before code is looked for;
     empty for none.
     k: the k of each pass@k that is scored. max_error_rate: the share of samples that may be lost
@@ -128,9 +136,11 @@ class EvalRecipe(Recipe):
     think: tuple[str, ...] = (OPEN, CLOSE)
     fim: FimTable | None = None
     k: tuple[int, ...] = (1,)
+    majority: bool = False
     sampling: SamplingTable = SamplingTable()
     limits: LimitsTable = LimitsTable()
     pool: PoolTable = PoolTable()
+    price: Annotated[PriceTable | None, APART] = None
     max_error_rate: Annotated[float, Field(ge=0.0, le=1.0), APART] = 0.01
     check_gold: Annotated[bool, APART] = True
     batch: Annotated[int, Field(ge=1), APART] = 32

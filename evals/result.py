@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from evals.cost import Cost
 from evals.tally import Tally
 from seedcoder.run import REPORT
 
@@ -30,6 +31,7 @@ class Result:
     manifest: Mapping[str, Any]
     worked: bool
     changed: Mapping[str, tuple[str, str]]
+    cost: Cost
 
     @property
     def report(self) -> Path:
@@ -44,4 +46,5 @@ class Result:
             "status": self.status,
             "changed": {key: list(kinds) for key, kinds in self.changed.items()},
             **self.tally.summary(),
+            "cost": self.cost.to_json(),
         }

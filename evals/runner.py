@@ -20,11 +20,13 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from evals.bench import Bench, Work, open_bench
+from evals.cost import cost
 from evals.gold import Gold, check_gold
 from evals.judging import Judging, Task, shortened
 from evals.problem import Problem, Sample, Score, sample_key, sample_problem
 from evals.recipe import EvalRecipe
 from evals.result import COMPLETE, FAILED, Result
+from evals.scores import majority_score
 from evals.tally import Answer, Tally, read_answers, tally, verdict_kind
 from evals.think import split
 from sandbox import Pool, SandboxUnavailable, Verdict
@@ -176,22 +178,33 @@ class _Sitting:
             manifest=self._run.manifest,
             worked=worked,
             changed=changed or {},
+            cost=cost(tally, self._run.manifest, self._price()),
         )
         if worked or not result.report.exists():
             from evals.report import render
 
-            self._run.write_summary({"status": status, **tally.summary()})
+            self._run.write_summary(
+                {"status": status, **tally.summary(), "cost": result.cost.to_json()}
+            )
             self._run.write_report(render(result, list(self._problems.values()), self._bench))
         return result
+
+    def _price(self) -> Mapping[str, float] | None:
+        return self._recipe.price.model_dump() if self._recipe.price else None
 
     def _read(self) -> Tally:
         recipe, problems = self._recipe, list(self._problems.values())
         answers = read_answers(self._run.rows(), problems, recipe.samples, self._grading)
 
         def scored(some: Sequence[Answer]) -> list[Score]:
-            return self._bench.scores(some, recipe.k, seed=recipe.sampling.seed)
+            seed = recipe.sampling.seed
+            scores = self._bench.scores(some, recipe.k, seed=seed)
+            if recipe.majority:
+                voted = majority_score(some, self._bench.ballot, seed=seed)
+                scores = [*scores, *([voted] if voted else [])]
+            return scores
 
-        return tally(answers, problems, scored)
+        return tally(answers, problems, scored, think=recipe.think)
 
     def _allowed_errors(self) -> float:
         return self._recipe.max_error_rate * len(self._tally.answers)

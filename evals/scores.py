@@ -60,6 +60,42 @@ def mean_score(
     )
 
 
+def majority_score(
+    answers: Sequence[Answer], ballot: Callable[[Answer], str | None], *, seed: int = 0
+) -> Score | None:
+    """Return the share of problems whose most frequent answer passes, over n samples each.
+
+    ballot: what an answer votes for; None abstains. Of answers as frequent, the earliest counts.
+    Problems with no verdict at all are left out; one where all abstain is not passed. None when no
+    problem has a verdict.
+    """
+    found: dict[str, list[Answer]] = {}
+    for answer in answers:
+        judged = found.setdefault(answer.problem, [])
+        if answer.verdict:
+            judged.append(answer)
+    passes = []
+    for judged in found.values():
+        votes: dict[str, list[Answer]] = {}
+        for answer in judged:
+            if (name := ballot(answer)) is not None:
+                votes.setdefault(name, []).append(answer)
+        if judged:
+            winners = max(votes.values(), key=len, default=[])
+            passes.append(float(bool(winners and winners[0].verdict and winners[0].verdict.ok)))
+    if not passes:
+        return None
+    most = max(len(judged) for judged in found.values())
+    return Score(
+        metric=f"maj@{most}",
+        value=sum(passes) / len(passes),
+        wilson=wilson(sum(passes), len(passes)),
+        bootstrap=bootstrap(passes, seed=seed),
+        problems=len(passes),
+        left_out=len(found) - len(passes),
+    )
+
+
 def by_tag(
     answers: Sequence[Answer],
     problems: Sequence[Problem],

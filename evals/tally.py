@@ -19,6 +19,7 @@ from typing import Any
 
 from evals.problem import Problem, Sample, Score, sample_key
 from evals.scores import by_tag
+from evals.thinking import Thinking, thinking
 from sandbox import Kind, Verdict
 
 
@@ -46,12 +47,14 @@ class Answer:
 class Tally:
     """A run in figures. answers: all that were planned, in the benchmark's order.
 
-    parts: the first score of the problems under each tag.
+    parts: the first score of the problems under each tag. thinking: what of the replies was
+    thought, None where none was.
     """
 
     answers: Sequence[Answer]
     scores: Sequence[Score]
     parts: Mapping[str, Score] = field(default_factory=dict)
+    thinking: Thinking | None = None
 
     @property
     def kinds(self) -> dict[Kind, int]:
@@ -80,9 +83,19 @@ class Tally:
         return sum(answer.sample.finish == "length" for answer in self.answers if answer.sample)
 
     @property
+    def overflows(self) -> int:
+        """Prompts that did not fit the model's context: no reply, and no failure of ours."""
+        return sum(answer.sample.finish == "overflow" for answer in self.answers if answer.sample)
+
+    @property
     def tokens(self) -> int:
         """Tokens of all replies, as the model counts them."""
         return sum(answer.sample.tokens for answer in self.answers if answer.sample)
+
+    @property
+    def prompt_tokens(self) -> int:
+        """Tokens of all prompts, each counted for every sample of it."""
+        return sum(answer.sample.prompt_tokens for answer in self.answers if answer.sample)
 
     def summary(self) -> dict[str, Any]:
         """Return the figures for summary.json."""
@@ -95,7 +108,10 @@ class Tally:
             "kinds": {kind.value: count for kind, count in self.kinds.items()},
             "shared": self.shared,
             "cut": self.cut,
+            "overflows": self.overflows,
+            "thinking": self.thinking.to_json() if self.thinking else None,
             "tokens": self.tokens,
+            "prompt_tokens": self.prompt_tokens,
             "errors": {stage: stages[stage] for stage in sorted(stages)},
         }
 
@@ -143,10 +159,16 @@ def tally(
     answers: Sequence[Answer],
     problems: Sequence[Problem],
     scored: Callable[[Sequence[Answer]], list[Score]],
+    *,
+    think: Sequence[str] = (),
 ) -> Tally:
-    """Return the figures of a run; `scored` makes scores of answers, as `Bench.scores` does."""
+    """Return the figures of a run; `scored` makes scores of answers, as `Bench.scores` does.
+
+    think: the tags around a model's thought, for measuring it.
+    """
     return Tally(
         answers=tuple(answers),
         scores=scored(answers),
         parts=by_tag(answers, problems, scored),
+        thinking=thinking([answer.sample for answer in answers if answer.sample], think),
     )

@@ -7,12 +7,13 @@ import shutil
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from evals.humaneval import HumanEval
 from evals.recipe import EvalRecipe
-from evals.result import COMPLETE, FAILED
+from evals.result import COMPLETE, FAILED, Result
 from evals.runner import evaluate, regrade
 from sandbox import Kind
 from seedcoder.errors import UsageError
@@ -42,6 +43,11 @@ def _cut_rows(folder: Path, keep: Callable[[dict[str, object]], bool], torn: str
     (folder / "rows.jsonl").write_text(text)
     for name in ("summary.json", "report.html"):
         (folder / name).unlink(missing_ok=True)
+
+
+def _figures(result: Result) -> dict[str, Any]:
+    """What a run that was cut off has to end with too: all but its times."""
+    return {name: value for name, value in result.to_json().items() if name != "cost"}
 
 
 def test_a_run_keeps_samples_verdicts_gold_box_and_score(
@@ -108,7 +114,7 @@ def test_a_cut_off_run_goes_on_with_what_it_lacks_and_ends_the_same(
     kept = _lines_without_torn(whole.folder)
     again = evaluate(recipe, name="small", root=tmp_path)
     assert again.worked
-    assert again.to_json() == whole.to_json()
+    assert _figures(again) == _figures(whole)
     lines = _lines(whole.folder)
     assert lines[: len(kept)] == kept
     assert set(Counter((row["kind"], row["key"]) for row in lines).values()) == {1}
@@ -151,7 +157,7 @@ def test_several_samples_resume_in_the_middle_of_a_problem(
     assert [score.value for score in whole.tally.scores] == [0.5, 1.0]
     _cut_rows(whole.folder, lambda row: str(row["key"]) in ("HumanEval/0#0", "HumanEval/0#1"))
     again = evaluate(recipe, name="many", root=tmp_path)
-    assert again.to_json() == whole.to_json()
+    assert _figures(again) == _figures(whole)
     lines = _lines(whole.folder)
     assert set(Counter((row["kind"], row["key"]) for row in lines).values()) == {1}
 
@@ -241,3 +247,40 @@ def test_an_unreadable_model_leaves_nothing_behind(tmp_path: Path, make_recipe: 
     with pytest.raises(UsageError, match="cannot be read"):
         evaluate(make_recipe(tmp_path / "absent.jsonl"), name="small", root=tmp_path / "runs")
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_run_measures_thought_majority_and_cost(
+    tmp_path: Path, humaneval: HumanEval, write_answers: WriteAnswers, make_recipe: MakeRecipe
+) -> None:
+    first = humaneval.problems()[0]
+    right, wrong = humaneval.canonical(first).source, humaneval.broken(first).source
+    replies = {
+        (first.key, 0): f"<think>\n```python\n{right}```\n</think>\n```python\n{wrong}```",
+        (first.key, 1): f"```python\n{right}```",
+        (first.key, 2): f"```python\n# as before\n{right}```",
+        (first.key, 3): f"<think>no end ```python\n{right}```",
+    }
+    keys = {"limit": 1, "samples": 4, "majority": True, "price": {"prompt": 1.0, "reply": 2.0}}
+    result = evaluate(make_recipe(write_answers("m", replies), **keys), name="x", root=tmp_path)
+    # A thought's code is not the answer, and a thought without an end has none.
+    assert result.tally.kinds == {Kind.PASSED: 2, Kind.WRONG: 1, Kind.NO_CODE: 1}
+    assert {score.metric: score.value for score in result.tally.scores} == {
+        "pass@1": 0.5,
+        "maj@4": 1.0,
+    }
+    assert result.tally.thinking is not None
+    assert (result.tally.thinking.replies, result.tally.thinking.unclosed) == (2, 1)
+    summary = json.loads((result.folder / "summary.json").read_text())
+    assert summary["cost"]["usd"] == pytest.approx(4 * 7 * 2.0 / 1e6)
+    assert summary["thinking"]["replies"] == 2
+
+
+def test_chosen_problems_are_asked_in_the_benchmarks_order(
+    tmp_path: Path, replies: dict[str, str], write_answers: WriteAnswers, make_recipe: MakeRecipe
+) -> None:
+    answers = write_answers("model", replies)
+    keys = ["HumanEval/3", "HumanEval/1"]
+    result = evaluate(make_recipe(answers, keys=keys, limit=None), name="x", root=tmp_path)
+    assert [answer.problem for answer in result.tally.answers] == ["HumanEval/1", "HumanEval/3"]
+    with pytest.raises(UsageError, match="no problem 'HumanEval/999'"):
+        evaluate(make_recipe(answers, keys=["HumanEval/999"]), name="x", root=tmp_path)
