@@ -162,7 +162,8 @@ class Bench(Protocol):
     def solver(self, model: Model, work: Work) -> Model:
         """Return what answers: the model itself, or something that works with it over many turns.
 
-        Its completions come one a request, their text what `program` reads.
+        Its completions come one a request, their text what `program` reads. Its `close` lets go of
+        what it holds itself; the model is its owner's to close.
         """
         return model
 

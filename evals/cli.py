@@ -50,7 +50,14 @@ def run(
     ] = None,
     as_json: _Json = False,
 ) -> None:
-    """Run a recipe, or go on with its run. The default command: the word `run` may be left out."""
+    """Run a recipe or a suite, or go on with it. The default: the word `run` may be left out."""
+    from evals.suite import is_suite
+
+    if is_suite(recipe):
+        if check_gold is not None:
+            raise typer.BadParameter("a suite says it by: --set common.check_gold=true")
+        _run_suite(recipe, list(change or []), runs, as_json)
+        return
     from evals.recipe import EvalRecipe
     from evals.result import FAILED
     from evals.runner import evaluate
@@ -85,23 +92,63 @@ def list_benchmarks(as_json: _Json = False) -> None:
     """List the benchmarks, and whether their data is here."""
     from evals.bench import open_bench
     from evals.catalogue import BENCHES
+    from evals.data import only_here
     from evals.printed import print_benchmarks
     from seedcoder.errors import MachineLacks
 
     rows = []
     for name, entry in BENCHES.items():
         bench = open_bench(name)
+        row: dict[str, Any] = {"name": name, "version": bench.version, "licence": bench.licence}
+        row |= {"about": entry.about, "protocols": list(entry.protocols)}
         try:
-            problems, lacks = len(bench.problems()), ""
+            with only_here():
+                problems, lacks = len(bench.problems()), ""
+                left_out = dict(bench.left_out())
         except MachineLacks as error:
-            problems, lacks = 0, str(error)
-        row = {"name": name, "version": bench.version, "licence": bench.licence}
-        row["about"] = entry.about
-        rows.append({**row, "problems": problems, "lacks": lacks})
+            problems, lacks, left_out = 0, str(error), {}
+        rows.append({**row, "problems": problems, "lacks": lacks, "left_out": left_out})
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
     else:
         print_benchmarks(rows)
+
+
+@app.command()
+def problems(
+    benches: Annotated[list[str], typer.Argument(metavar="BENCH...", help="Or: all.")],
+    export: Annotated[
+        Path | None, typer.Option(help="Write JSON lines here: bench, key, text, solution.")
+    ] = None,
+) -> None:
+    """Show a benchmark's problems, or write their texts for decontamination."""
+    from evals.problems_out import show, texts_of, write
+
+    if export is None:
+        show(benches)
+    else:
+        typer.echo(f"{write(texts_of(benches), export)} problems written to {export}")
+
+
+@app.command()
+def contamination(
+    benches: Annotated[list[str], typer.Argument(metavar="BENCH...", help="Or: all.")],
+    shard: Annotated[
+        list[Path],
+        typer.Option(help="Training data: JSON lines (.gz, .zst), Parquet, or any text file."),
+    ],
+    column: Annotated[str | None, typer.Option(help="Where a row has its text.")] = None,
+    words: Annotated[int, typer.Option(min=1, help="Words of an n-gram.")] = 10,
+    as_json: _Json = False,
+) -> None:
+    """Look for a benchmark's problems in training data: n-grams of words that both have."""
+    from evals.contamination import Index, documents
+    from evals.problems_out import print_hits, texts_of
+
+    index = Index(texts_of(benches), words)
+    for name, text in documents(shard, column):
+        index.look(name, text)
+    print_hits(index, as_json=as_json)
 
 
 @app.command()
@@ -120,6 +167,24 @@ def gold(
         found = check_gold(opened, problems, pool)
     typer.echo(json.dumps(found.to_json(), indent=2) if as_json else f"{bench}: {found.words()}")
     if not found.ok:
+        raise typer.Exit(1)
+
+
+def _run_suite(recipe: Path, changes: list[str], runs: Path, as_json: bool) -> None:
+    from evals.printed import print_result, print_suite
+    from evals.suite import failed, load_suite, run_suite
+
+    parts = []
+    for part in run_suite(load_suite(recipe, changes), root=runs):
+        parts.append(part)
+        if part.result and not as_json:
+            print_result(part.result)
+            typer.echo()
+    if as_json:
+        typer.echo(json.dumps([part.to_json() for part in parts], indent=2))
+    else:
+        print_suite(recipe.stem, parts)
+    if failed(parts):
         raise typer.Exit(1)
 
 

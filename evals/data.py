@@ -13,6 +13,8 @@ import importlib.util
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +24,19 @@ from seedcoder.cache import cache_folder
 from seedcoder.errors import MachineLacks, UsageError
 
 ENV: Final = "SEEDCODER_DATA"
+
+
+_HERE_ONLY: ContextVar[bool] = ContextVar("_HERE_ONLY", default=False)
+
+
+@contextmanager
+def only_here() -> Iterator[None]:
+    """Within it nothing is fetched: what is not on this machine is absent."""
+    token = _HERE_ONLY.set(True)
+    try:
+        yield
+    finally:
+        _HERE_ONLY.reset(token)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,7 +177,7 @@ def _cache() -> str:
 def _from_hub(source: Source) -> Path | None:
     """Fetch rows from the hub into the cache, once; None where there is no `datasets` or no net."""
     hub = source.hub
-    offline = (
+    offline = _HERE_ONLY.get() or (
         os.environ.get("HF_HUB_OFFLINE") == "1" or os.environ.get("HF_DATASETS_OFFLINE") == "1"
     )
     if hub is None or offline or importlib.util.find_spec("datasets") is None:

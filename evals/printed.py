@@ -9,7 +9,8 @@ from typing import Any
 import typer
 
 from evals.report import WORDS
-from evals.result import FAILED, Result
+from evals.result import COMPLETE, FAILED, Result
+from evals.suite import Part
 
 
 def print_result(result: Result) -> None:
@@ -70,10 +71,38 @@ def print_result(result: Result) -> None:
 
 
 def print_benchmarks(rows: Sequence[Mapping[str, Any]]) -> None:
-    """Print a line a benchmark."""
-    for row in rows:
-        state = row["lacks"] or f"{row['problems']} problems"
-        typer.echo(f"{row['name']}  {row['version']} ({row['licence']})  {state}")
+    """Print what there is: those that can be run here first, then what the others lack."""
+    here = [row for row in rows if not row["lacks"]]
+    _print_columns(
+        ("benchmark", "problems", "version", "licence", "about"),
+        [
+            (row["name"], str(row["problems"]), row["version"], row["licence"], row["about"])
+            for row in here
+        ],
+    )
+    for row in here:
+        for part, why in row["left_out"].items():
+            typer.echo(f"{row['name']}: left out: {part}: {why}")
+    absent = [row for row in rows if row["lacks"]]
+    if absent:
+        typer.echo("\nData not here:")
+        for row in absent:
+            typer.echo(f"  {row['name']} ({row['licence']}): {row['lacks']}")
+
+
+def print_suite(name: str, parts: Sequence[Part]) -> None:
+    """Print a line a benchmark: its first score, or why there is none."""
+    typer.echo(f"{name}: {sum(part.status == COMPLETE for part in parts)} of {len(parts)} done")
+    rows = []
+    for part in parts:
+        score = next(iter(part.result.tally.scores), None) if part.result else None
+        if score is None:
+            rows.append((part.name, part.status, "", "", part.why))
+            continue
+        low, high = map(score.words, score.interval)
+        doubt = f"{low} to {high}"
+        rows.append((part.name, part.status, f"{score.metric} {score.words()}", doubt, ""))
+    _print_columns(("run", "status", "score", "95% interval", "why not"), rows)
 
 
 def _lost(result: Result) -> list[tuple[str, str]]:
@@ -92,6 +121,23 @@ def _lost(result: Result) -> list[tuple[str, str]]:
 
 def _count(value: float) -> str:
     return f"{value:.0f}" if abs(value - round(value)) < 1e-6 else f"{value:.1f}"
+
+
+def _print_columns(names: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    if not sys.stdout.isatty():
+        for row in (names, *rows):
+            typer.echo("\t".join(row))
+        return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False)
+    for name in names:
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        table.add_row(*map(Text, row))
+    Console().print(table)
 
 
 def _print_table(title: str, rows: Sequence[tuple[str, str]]) -> None:

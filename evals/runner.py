@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -40,9 +40,12 @@ from seedcoder.run import Run
 log = logging.getLogger(__name__)
 
 
-def evaluate(recipe: EvalRecipe, *, name: str, root: Path) -> Result:
+def evaluate(
+    recipe: EvalRecipe, *, name: str, root: Path, lend: Callable[[EvalRecipe], Model] | None = None
+) -> Result:
     """Run the recipe, or go on with its run, in a folder under `root`; return how it stands.
 
+    lend: gives the model, which stays open; by default it is opened here and closed.
     Raises SeedcoderError (one line, an exit code) for what stops a run: missing data or extras, a
     model that cannot be opened, a box too weak, a gold check that fails, a full disk. Rows written
     before that are kept.
@@ -68,7 +71,8 @@ def evaluate(recipe: EvalRecipe, *, name: str, root: Path) -> Result:
         },
     )
     with run:
-        sitting = _Sitting(run, recipe, bench, problems, run.manifest.get("grading", 1))
+        grading = run.manifest.get("grading", 1)
+        sitting = _Sitting(run, recipe, bench, problems, grading, lend)
         worked = sitting.work()
         return sitting.result(worked=worked)
 
@@ -109,7 +113,13 @@ class _Sitting:
     """One process at work on a run."""
 
     def __init__(
-        self, run: Run, recipe: EvalRecipe, bench: Bench, problems: Sequence[Problem], grading: int
+        self,
+        run: Run,
+        recipe: EvalRecipe,
+        bench: Bench,
+        problems: Sequence[Problem],
+        grading: int,
+        lend: Callable[[EvalRecipe], Model] | None = None,
     ) -> None:
         self._run = run
         self._recipe = recipe
@@ -117,6 +127,7 @@ class _Sitting:
         self._problems = {problem.key: problem for problem in problems}
         self._style = recipe.style()
         self._grading = grading
+        self._lend = lend
         self._errors = 0
         self._passed = 0
         self._tally = self._read()
@@ -130,7 +141,9 @@ class _Sitting:
             return False
         with self._pool() as pool:
             # Before the gold check: a model that cannot be opened is told at once.
-            model = self._open_model() if unasked else None
+            asked = self._open_model() if unasked else None
+            # What works over many turns with the model is what answers.
+            model = self._bench.solver(asked, self._work()) if asked else None
             try:
                 self._check_gold(pool)
                 with progress(len(unasked) + len(unjudged), self._bench.name) as meter:
@@ -140,8 +153,10 @@ class _Sitting:
                         self._generate(model, set(unasked), judging, meter)
                     self._keep(judging, meter, to_the_end=True)
             finally:
-                if model is not None:
+                if model is not None and model is not asked:
                     model.close()
+                if asked is not None and self._lend is None:
+                    asked.close()
         self._tally = self._read()
         return True
 
@@ -233,17 +248,22 @@ class _Sitting:
 
     def _open_model(self) -> Model:
         recipe = self._recipe
-        model = open_model(recipe.model, threads=recipe.threads, batch=recipe.batch)
+        if self._lend is not None:
+            model = self._lend(recipe)
+        else:
+            model = open_model(recipe.model, threads=recipe.threads, batch=recipe.batch)
         self._run.note(model=model.name)
-        work = Work(
+        return model
+
+    def _work(self) -> Work:
+        return Work(
             style=self._style,
             sampling=self._sampling(),
-            box=recipe.pool.box,
-            limits=recipe.limits.over,
+            box=self._recipe.pool.box,
+            limits=self._recipe.limits.over,
             keep=self._run.append,
             rows=lambda kind: [row for row in self._run.rows() if row["kind"] == kind],
         )
-        return self._bench.solver(model, work)
 
     def _sampling(self) -> Sampling:
         return self._recipe.sampling_over(self._bench.sampling(self._style))
