@@ -24,4 +24,28 @@ BENCHES: Final[Mapping[str, Entry]] = {
     "humaneval": Entry(
         place="evals.humaneval:humaneval", about="164 Python functions from their docstrings"
     ),
+    "swe-mini": Entry(
+        place="evals.swe.benchmark:swe_mini",
+        about="9 bug fixes of small Python projects, judged by their tests, without docker",
+        protocols=("chat",),
+    ),
+    "swe-bench-verified": Entry(
+        place="evals.swe.benchmark:swe_bench_verified",
+        about="500 issues of Python projects, each in its docker image",
+        protocols=("chat",),
+    ),
+    "swe-bench-lite": Entry(
+        place="evals.swe.benchmark:swe_bench_lite",
+        about="300 issues of Python projects, each in its docker image",
+        protocols=("chat",),
+    ),
+    "multi-swe-bench": Entry(
+        place="evals.swe.benchmark:multi_swe_bench",
+        about="issues of projects in other languages, each in its docker image",
+        protocols=("chat",),
+    ),
+    "livecodebench": Entry(
+        place="evals.contests.livecodebench:livecodebench",
+        about="contest problems by release and date, in Python, from stdin or as a method",
+    ),
 }

@@ -1,0 +1,1 @@
+"""Benchmarks made of programming contests: each program is judged by whole inputs and outputs."""
