@@ -48,4 +48,8 @@ BENCHES: Final[Mapping[str, Entry]] = {
         place="evals.contests.livecodebench:livecodebench",
         about="contest problems by release and date, in Python, from stdin or as a method",
     ),
+    "humaneval-infilling": Entry(
+        place="evals.infilling.humaneval_infilling:humaneval_infilling",
+        about="HumanEval's solutions with a line, lines or a span to fill in",
+    ),
 }

@@ -7,7 +7,8 @@ of its own ("exec"): scripts, commands and projects are judged, calls of functio
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from typing import Literal
 
 from sandbox import toolchain
@@ -58,6 +59,7 @@ class DockerBox:
         self._python = python
         self._slots: dict[tuple[Role, Engine], Slot] = {}
         self._bare: Bare | None = None
+        self._other: tuple[str, Bare] | None = None  # the last project's image, and no other
         self._client = engine.connect()
         try:
             engine.image_of(self._client, image)
@@ -156,9 +158,7 @@ class DockerBox:
             root, without any capability.
         Raises SandboxUnavailable where no container starts, SandboxBroken where it is lost.
         """
-        if self._bare is None:
-            self._bare = self._exec("command")
-        return self._bare.execute(
+        return self.slot_of().execute(
             argv, limits, files=files, stdin=stdin, environment=environment, workdir=workdir,
             collect=collect, writable=writable,
         ).outcome  # fmt: skip
@@ -173,15 +173,38 @@ class DockerBox:
         if tests.packages_dir:
             self.project_slot(tests.packages_dir)
         in_image = tests.snapshot.kind == "image"
+        slot = self.slot_of(tests.snapshot.name if in_image else "")
 
         def carry(made: ProjectPlan, most: Limits) -> Outcome:
             # The driver is a file and not an argument: those are of bounded length.
-            return self.execute(
+            return slot.execute(
                 (self._python, "-I", f"{options.WORK}/driver.py"), most, stdin=made.stdin,
                 files={"driver.py": made.driver.encode()}, writable=in_image,
-            )  # fmt: skip
+            ).outcome  # fmt: skip
 
         return judge_by(program, tests, limits, carry, site=True, scratch=options.WORK)
+
+    def slot_of(self, image: str = "") -> Bare:
+        """Return what executes commands in an image, "" for the box's own; it stays the box's.
+
+        Raises SandboxUnavailable where the engine has no image of that name.
+        """
+        if image in ("", self.image):
+            if self._bare is None:
+                self._bare = self._exec("command")
+            return self._bare
+        if self._other is None or self._other[0] != image:
+            try:
+                engine.image_of(self._client, image)
+            except SandboxUnavailable:
+                raise SandboxUnavailable(f"no image {image!r} here: docker pull {image}") from None
+            if self._other is not None:
+                self._other[1].close()
+            made = Bare(
+                image, "command", runtime=self.runtime, cpus=self._cpus, python=self._python
+            )
+            self._other = image, made
+        return self._other[1]
 
     def close(self) -> None:
         """End all its containers."""
@@ -189,4 +212,25 @@ class DockerBox:
             slot.close()
         if self._bare is not None:
             self._bare.close()
+        if self._other is not None:
+            self._other[1].close()
         self._client.close()
+
+
+@contextlib.contextmanager
+def commands_in(image: str, *, python: str = "python3") -> Iterator[Bare]:
+    """Lend what executes commands in containers of an image, without a box around it.
+
+    Raises SandboxUnavailable without the SDK, an engine, or the image.
+    """
+    client = engine.connect()
+    try:
+        engine.image_of(client, image)
+        runtime = engine.GVISOR if engine.GVISOR in engine.runtimes(client) else ""
+    finally:
+        client.close()
+    made = Bare(image, "command", runtime=runtime, cpus=0.0, python=python)
+    try:
+        yield made
+    finally:
+        made.close()

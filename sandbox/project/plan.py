@@ -43,6 +43,7 @@ for name in ("sandbox", "sandbox.inside", *texts):
     exec(compile(texts.get(name, ""), name, "exec"), module.__dict__)
 sys.exit(module.main())
 """
+_DRIVER = ("project_tree", "project_patch", "project_arrange", "project_driver")
 _INSIDE = Path(__file__).parent.parent / "inside"
 
 
@@ -64,11 +65,16 @@ class ProjectPlan:
 
 @functools.cache
 def source_of(name: str) -> str:
-    """Return a module of `sandbox.inside` as text that Python 3.6 takes: without annotations.
+    """Return a module of `sandbox.inside` as text for boxes: see `bare`."""
+    return bare((_INSIDE / f"{name}.py").read_text())
+
+
+def bare(source: str) -> str:
+    """Return a module's source as Python 3.6 takes it: without annotations.
 
     Images of old projects have an old Python, and the tests run under that.
     """
-    return ast.unparse(_Bare().visit(ast.parse((_INSIDE / f"{name}.py").read_text())))
+    return ast.unparse(_Bare().visit(ast.parse(source)))
 
 
 class _Bare(ast.NodeTransformer):
@@ -91,13 +97,12 @@ class _Bare(ast.NodeTransformer):
 
 
 @functools.cache
-def _driver() -> str:
-    """Return the driver with its neighbours as one program."""
-    texts = {
-        f"sandbox.inside.{name}": source_of(name)
-        for name in ("project_tree", "project_patch", "project_arrange", "project_driver")
-    }
-    return _BUNDLE.format(texts=texts)
+def bundle(names: tuple[str, ...]) -> str:
+    """Return modules of `sandbox.inside` as one program, each after those it imports.
+
+    It ends with what the last one's `main` returns.
+    """
+    return _BUNDLE.format(texts={f"sandbox.inside.{name}": source_of(name) for name in names})
 
 
 def plan(
@@ -162,7 +167,7 @@ def plan(
     head = json.dumps(job).encode()
     archive = b"" if in_image else packed(tests.snapshot)
     return ProjectPlan(
-        driver=_driver(),
+        driver=bundle(_DRIVER),
         stdin=len(head).to_bytes(8, "little") + head + archive,
         markers=markers,
         nonce=nonce,

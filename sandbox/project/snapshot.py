@@ -26,6 +26,7 @@ class Snapshot:
         "inline" (the archive's bytes, which cross machines); "image" (it lies in a container image
         already, at `path`).
     path: on this machine; for "image" the folder in the image, such as /testbed.
+    name: of a release; for "image" of the image, "" for whichever the box has.
     sha256: of the archive, in hexadecimal; checked wherever it is given, needed for an sdist.
     strip: leading folders left out of an archive's names; -1 leaves out the one that all share.
     """
@@ -75,9 +76,12 @@ class Snapshot:
         return cls(kind="inline", content=content, strip=strip)
 
     @classmethod
-    def image(cls, workdir: str) -> Snapshot:
-        """Return the project that lies in a container image at `workdir`."""
-        return cls(kind="image", path=workdir)
+    def image(cls, workdir: str, *, image: str = "") -> Snapshot:
+        """Return the project that lies in a container image at `workdir`.
+
+        image: its name, where a docker box of any other image is to judge it; "" is the box's own.
+        """
+        return cls(kind="image", path=workdir, name=image)
 
     @property
     def on_this_machine(self) -> bool:
