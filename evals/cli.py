@@ -115,6 +115,18 @@ def list_benchmarks(as_json: _Json = False) -> None:
 
 
 @app.command()
+def predictions(
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder of SWE-bench.")],
+    out: Annotated[Path, typer.Option(help="JSON lines, or a JSON list where it ends in .json.")],
+    sample: Annotated[int, typer.Option(help="Which sample of each instance.")] = 0,
+) -> None:
+    """Write the patches of a run as SWE-bench's harness reads them."""
+    from evals.swe.predictions import predictions_of, write_predictions
+
+    typer.echo(f"{write_predictions(out, predictions_of(folder, sample))} patches written to {out}")
+
+
+@app.command()
 def problems(
     benches: Annotated[list[str], typer.Argument(metavar="BENCH...", help="Or: all.")],
     export: Annotated[

@@ -144,6 +144,8 @@ class _Sitting:
             asked = self._open_model() if unasked else None
             # What works over many turns with the model is what answers.
             model = self._bench.solver(asked, self._work()) if asked else None
+            if model is not None and model is not asked:
+                self._run.note(model=model.name)
             try:
                 self._check_gold(pool)
                 with progress(len(unasked) + len(unjudged), self._bench.name) as meter:

@@ -110,8 +110,7 @@ class Episodes:
         return self._model.name
 
     def close(self) -> None:
-        """Close the model."""
-        self._model.close()
+        """Nothing is held: the model is its opener's to close."""
 
     def generate(
         self, requests: Iterable[Request], sampling: Sampling, n: int = 1
