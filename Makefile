@@ -12,6 +12,8 @@ DEMO_LIMIT := $(if $(SEEDCODER_DEMO_PROBLEMS),--set limit=$(SEEDCODER_DEMO_PROBL
 # What `seedcoder sandbox languages` looks for, as Debian calls it; TypeScript comes through npm.
 TOOLCHAINS := gcc g++ golang-go php-cli perl ruby lua5.4 r-base-core sqlite3 gdc mono-mcs ghc racket
 NODE_TOOLS := .cache/node
+# Tests beside each other, one process a core; those marked `alone` come after.
+BESIDE := -n $(shell nproc) --dist loadgroup
 TEST_ENV := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false HF_HUB_OFFLINE=1
 
 help:
@@ -76,14 +78,17 @@ check: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(TEST_ENV) $(BIN)/pytest -q -m "not slow"
+	$(TEST_ENV) $(BIN)/pytest -q $(BESIDE) -m "not slow and not alone"
+	$(TEST_ENV) $(BIN)/pytest -q -m "not slow and alone"
 
 test: $(VENV)/.dev $(VENV)/.hf browser toolchains docker-engine
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	SEEDCODER_TOOLCHAINS=$$(cat .cache/toolchains) $(TEST_ENV) $(BIN)/pytest -q --durations=15
+	SEEDCODER_TOOLCHAINS=$$(cat .cache/toolchains) $(TEST_ENV) $(BIN)/pytest -q $(BESIDE) \
+	  --durations=15 -m "not alone"
+	$(TEST_ENV) $(BIN)/pytest -q --durations=5 -m alone
 	SEEDCODER_PYTHON_ZYGOTE=1 $(TEST_ENV) $(BIN)/pytest -q tests/sandbox/test_between_runs.py \
 	  tests/sandbox/test_orphans.py tests/sandbox/test_attacks.py -k "not docker and not nobody"
 

@@ -18,3 +18,10 @@ def data_dir() -> Path:
     if not folder.is_dir():
         pytest.skip(f"SEEDCODER_DATA names {named!r}, which is no folder")
     return folder
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests of one container engine in one process: it is started once."""
+    for item in items:
+        if "docker_engine" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("docker"))

@@ -36,6 +36,7 @@ from sandbox.cli import app
 from sandbox.fleet import Fleet
 
 pytestmark = [
+    pytest.mark.alone,
     pytest.mark.slow,
     # Not imported here: it reads its settings when it is.
     pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed"),

@@ -14,6 +14,8 @@ import pytest
 
 from sandbox.box import BoxName, LocalBox
 
+pytestmark = pytest.mark.alone
+
 CHECKOUT = Path(__file__).resolve().parents[2]
 JUDGING = """
 import sys, threading

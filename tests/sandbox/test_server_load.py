@@ -14,6 +14,7 @@ BENCH = Path(__file__).parents[2] / "bench" / "sandbox_load.py"
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_nothing_is_lost_or_run_twice_and_killed_zygotes_cost_no_answer() -> None:
     clients, programs, killed = os.environ.get("SEEDCODER_LOAD", "16,500,120").split(",")
     done = subprocess.run(

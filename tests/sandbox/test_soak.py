@@ -24,7 +24,7 @@ from sandbox import (
     Verdict,
 )
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
 RUNS = 10_000
 WARM_UP = 2_000
