@@ -52,4 +52,9 @@ BENCHES: Final[Mapping[str, Entry]] = {
         place="evals.infilling.humaneval_infilling:humaneval_infilling",
         about="HumanEval's solutions with a line, lines or a span to fill in",
     ),
+    "codeforces": Entry(
+        place="evals.contests.codeforces:codeforces",
+        about="contest problems of Codeforces; a rating by CodeElo's method, given the standings",
+        protocols=("chat",),
+    ),
 }

@@ -1,0 +1,1 @@
+"""Benchmarks that ask for a missing middle, and for the next lines of a repository."""
