@@ -57,4 +57,13 @@ BENCHES: Final[Mapping[str, Entry]] = {
         about="contest problems of Codeforces; a rating by CodeElo's method, given the standings",
         protocols=("chat",),
     ),
+    "ioi": Entry(
+        place="evals.contests.ioi:ioi",
+        about="subtasks of IOI'2024 in C++, in points, by Open-R1's protocol",
+        protocols=("chat",),
+    ),
+    "bigcodebench": Entry(
+        place="evals.bigcodebench:bigcodebench",
+        about="1,140 functions that call many libraries, judged by unittest classes",
+    ),
 }

@@ -19,9 +19,8 @@ from __future__ import annotations
 
 import calendar
 import datetime
-import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -30,6 +29,7 @@ from evals.bench import Bench, Style
 from evals.contests.livecodebench_prompts import Shot, Wording, chat, completion
 from evals.contests.livecodebench_tests import cases_of, function_of, program_of, tests_of
 from evals.contests.replies import between_last_fences
+from evals.contests.streamed import digest, rows
 from evals.data import DataFile, Source
 from evals.problem import Problem
 from sandbox import Limits, Program, StdioTests
@@ -116,18 +116,17 @@ class LiveCodeBench(Bench):
         """The digests of the release's files (read in pieces: they are large)."""
         found = {}
         for file in self._files:
-            with file.path.open("rb") as stream:
-                found[file.path.name] = hashlib.file_digest(stream, "sha256").hexdigest()
+            found[file.path.name] = digest(file.path)
         if self._shots is not None:
             for name in ("func.json", "stdin.json"):
-                found[name] = hashlib.sha256((self._shots / name).read_bytes()).hexdigest()
+                found[name] = digest(self._shots / name)
         return found
 
     @cached_property
     def _problems(self) -> tuple[Problem, ...]:
         found: dict[str, Problem] = {}
         for file in self._files:
-            for where, row in _rows(file.path):
+            for where, row in rows("livecodebench", file.path, _COLUMNS):
                 try:
                     problem = self._problem(row)
                 except (ValueError, TypeError) as error:
@@ -291,20 +290,3 @@ def _bounds(
         datetime.datetime.combine(first, midnight) if first else None,
         datetime.datetime.combine(last, midnight) if last else None,
     )
-
-
-def _rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield each row with its place, one line of the file at a time. Raises UsageError."""
-    with path.open("rb") as stream:
-        for number, line in enumerate(stream, start=1):
-            where = f"livecodebench: {path}, row {number}"
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-            except ValueError as error:
-                raise UsageError(f"{where} is not JSON: {error}") from error
-            for name in _COLUMNS:
-                if not isinstance(row, dict) or name not in row:
-                    raise UsageError(f"{where}: no {name!r}")
-            yield where, row
