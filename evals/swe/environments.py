@@ -25,13 +25,14 @@ from seedcoder.cache import cache_folder
 from seedcoder.errors import MachineLacks
 
 _INSTALL_S: Final = 900.0
+_HERE: Final = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
 def release(source: Mapping[str, Any]) -> Snapshot:
     """Return the release that a row's `source` names. Raises MachineLacks where pip has none."""
     from sandbox.project.sdist import fetch_sdist
 
-    shelf = _place() / "sdists"
+    shelf = sdists_folder()
     name, version, sha256 = (str(source[key]) for key in ("name", "version", "sha256"))
     with _alone(shelf / f"{name}-{version}"):
         try:
@@ -41,21 +42,30 @@ def release(source: Mapping[str, Any]) -> Snapshot:
     return Snapshot.sdist(name, version, sha256, folder=shelf)
 
 
+def sdists_folder() -> Path:
+    """Return where releases are kept."""
+    return _place() / "sdists"
+
+
 def packages(requirements: Sequence[str], python: str) -> Path:
     """Return a folder that `pip install --target` filled with these, made once.
 
     python: the version that the row was made for ("3.11"). Raises MachineLacks where this Python is
     another, or pip cannot install them.
     """
-    here = f"{sys.version_info.major}.{sys.version_info.minor}"
-    if python != here:
-        raise MachineLacks(f"the instance is for Python {python}, and this is {here}")
-    digest = hashlib.sha256(json.dumps([sorted(requirements), here]).encode()).hexdigest()
-    target = _place() / "packages" / digest[:16]
+    if python != _HERE:
+        raise MachineLacks(f"the instance is for Python {python}, and this is {_HERE}")
+    target = packages_folder(requirements)
     with _alone(target):
         if not target.is_dir():
             _install(requirements, target)
     return target
+
+
+def packages_folder(requirements: Sequence[str]) -> Path:
+    """Return where the packages of these requirements are kept for this Python."""
+    digest = hashlib.sha256(json.dumps([sorted(requirements), _HERE]).encode()).hexdigest()
+    return _place() / "packages" / digest[:16]
 
 
 def _install(requirements: Sequence[str], target: Path) -> None:

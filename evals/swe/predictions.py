@@ -152,12 +152,13 @@ def predictions_of(folder: Path, sample: int = 0) -> list[Prediction]:
     from evals.swe.benchmark import SweBench, patch_in
     from evals.tally import read_answers
     from evals.think import split
-    from seedcoder.run import Run
+    from seedcoder.rows import read_rows
+    from seedcoder.run import MANIFEST, ROWS
+    from seedcoder.run_folder import read_json
 
-    with Run.read(folder) as run:
-        manifest, rows = run.manifest, run.rows()
-    if manifest["verb"] != "eval":
-        raise UsageError(f"{folder} is a run of {manifest['verb']!r}, not of 'eval'")
+    manifest = read_json(folder / MANIFEST) if folder.is_dir() else None
+    if manifest is None or manifest.get("verb") != "eval":
+        raise UsageError(f"{folder} is no run of 'eval'")
     recipe = EvalRecipe.model_validate(manifest["recipe"])
     if not 0 <= sample < recipe.samples:
         raise UsageError(f"{folder} has samples 0 to {recipe.samples - 1}, not {sample}")
@@ -165,7 +166,9 @@ def predictions_of(folder: Path, sample: int = 0) -> list[Prediction]:
     if not isinstance(bench, SweBench):
         raise UsageError(f"{folder} is a run on {recipe.bench}, whose answers are no patches")
     problems = recipe.chosen(bench.problems())
-    answers = read_answers(rows, problems, recipe.samples, manifest.get("grading", 1))
+    answers = read_answers(
+        read_rows(folder / ROWS), problems, recipe.samples, manifest.get("grading", 1)
+    )
     found = []
     for answer in answers:
         if answer.n == sample and answer.sample is not None:
