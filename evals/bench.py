@@ -23,6 +23,7 @@ from evals.plain import plain
 from evals.problem import Problem, Score
 from evals.scores import pass_scores
 from sandbox import Limits, Program, Tests, Verdict
+from sandbox.box import DEFAULT_PACKAGES
 from seedcoder.completion import Model, Request, Sampling
 from seedcoder.errors import UsageError
 from seedcoder.fim import Fim
@@ -138,6 +139,10 @@ class Bench(Protocol):
     def limits(self, problem: Problem) -> Limits:
         """Return what a program may use; a recipe's `[limits]` goes on top."""
         return Limits(cpu_s=5.0, memory_mb=512)  # ours
+
+    def packages(self) -> tuple[str, ...]:
+        """Return what programs may import, as `sandbox.Pool` takes it; see `evals.shelf`."""
+        return DEFAULT_PACKAGES
 
     def values(self, problem: Problem, program: Program, verdict: Verdict) -> Mapping[str, float]:
         """Return what else is measured of a judged program, by name: it is kept in its row."""

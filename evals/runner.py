@@ -229,7 +229,12 @@ class _Sitting:
     def _pool(self) -> Pool:
         table = self._recipe.pool
         try:
-            pool = Pool(table.workers, box=table.box, require=table.require)
+            pool = Pool(
+                table.workers,
+                box=table.box,
+                require=table.require,
+                packages=self._bench.packages(),
+            )
         except SandboxUnavailable as error:
             raise MachineLacks(f"{error} (seedcoder doctor says more)") from error
         self._run.note(box=pool.box_name, pool_workers=pool.workers)
