@@ -87,6 +87,53 @@ def regrade(
         raise typer.Exit(1)
 
 
+@app.command()
+def compare(
+    folders: Annotated[
+        list[Path], typer.Argument(metavar="RUN RUN...", help="Run folders; the first is the base.")
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="Write a page of two runs here, side by side.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
+    as_json: _Json = False,
+) -> None:
+    """Compare runs of one benchmark: how far apart, by chance or not, which problems flipped."""
+    from evals.compare import compare as hold
+    from evals.compare_printed import print_comparison, write_page
+    from evals.stored import read_run
+
+    comparison = hold([read_run(folder) for folder in folders], seed=seed)
+    if out is not None:
+        write_page(comparison, out)
+    if as_json:
+        typer.echo(json.dumps(comparison.to_json(), indent=2))
+    else:
+        print_comparison(comparison)
+
+
+@app.command()
+def board(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Runs are looked for below it.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Where the page goes. Default: board.html in DIR.")
+    ] = None,
+    as_json: _Json = False,
+) -> None:
+    """Put many runs on one page, model by benchmark, beside the figures that the paper prints."""
+    from evals.board import make_board
+    from evals.board_printed import print_board, write_page
+    from evals.stored import find_runs
+
+    made = make_board(*find_runs(folder))
+    place = out or folder / "board.html"
+    write_page(made, place)
+    if as_json:
+        typer.echo(json.dumps(made.to_json(), indent=2))
+    else:
+        print_board(made, place)
+
+
 @app.command("list")
 def list_benchmarks(as_json: _Json = False) -> None:
     """List the benchmarks, and whether their data is here."""

@@ -8,7 +8,8 @@ from typing import Any
 
 import typer
 
-from evals.report import WORDS
+from evals.columns import print_columns
+from evals.report.words import WORDS
 from evals.result import COMPLETE, FAILED, Result
 from evals.suite import Part
 
@@ -73,7 +74,7 @@ def print_result(result: Result) -> None:
 def print_benchmarks(rows: Sequence[Mapping[str, Any]]) -> None:
     """Print what there is: those that can be run here first, then what the others lack."""
     here = [row for row in rows if not row["lacks"]]
-    _print_columns(
+    print_columns(
         ("benchmark", "problems", "version", "licence", "about"),
         [
             (row["name"], str(row["problems"]), row["version"], row["licence"], row["about"])
@@ -102,7 +103,7 @@ def print_suite(name: str, parts: Sequence[Part]) -> None:
         low, high = map(score.words, score.interval)
         doubt = f"{low} to {high}"
         rows.append((part.name, part.status, f"{score.metric} {score.words()}", doubt, ""))
-    _print_columns(("run", "status", "score", "95% interval", "why not"), rows)
+    print_columns(("run", "status", "score", "95% interval", "why not"), rows)
 
 
 def _lost(result: Result) -> list[tuple[str, str]]:
@@ -121,23 +122,6 @@ def _lost(result: Result) -> list[tuple[str, str]]:
 
 def _count(value: float) -> str:
     return f"{value:.0f}" if abs(value - round(value)) < 1e-6 else f"{value:.1f}"
-
-
-def _print_columns(names: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    if not sys.stdout.isatty():
-        for row in (names, *rows):
-            typer.echo("\t".join(row))
-        return
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, pad_edge=False)
-    for name in names:
-        table.add_column(name, overflow="fold")
-    for row in rows:
-        table.add_row(*map(Text, row))
-    Console().print(table)
 
 
 def _print_table(title: str, rows: Sequence[tuple[str, str]]) -> None:

@@ -28,10 +28,17 @@ The pieces
     section(heading, *pieces, note="")   a heading and what stands under it
     tiles(*tiles), tile(label, value)    the figures that matter, side by side, each with a drawing
     interval_bar, stacked_bar, bars      drawings (SVG): a value and its doubt; shares; a ranking
+    spark                                interval_bar for the cell of a table
+    histogram, trend                     how numbers are spread; how they change along an axis
+    heat_map(rows, columns, cells)       numbers on grounds as strong as they are
+    flow(levels, paths)                  what became of many things, step by step
+    diff(left, right)                    two texts, line beside line
     table(columns, rows)                 sorts, filters; rows open to show their `detail`
     key_values(mapping)                  names and values, nested mappings indented
     code(text, label=)                   a block of program text with a copy button
     side_by_side, stack, text, badge     arrangement, a paragraph, a coloured word
+    panel, fold                          a drawing with a heading; what opens below its heading
+    measure, footnotes                   a figure for a cell, and what its marks point at
     esc(value) -> Html                   any text, made safe
 
 `Html` is text that is markup already. Wherever a piece takes content, a `str` is text: it is
@@ -46,13 +53,20 @@ text from outside; a page so large that a browser chokes on it (cut long texts b
 `limit_chars`).
 """
 
-from seedcoder.report.charts import Part, bars, interval_bar, stacked_bar
+from seedcoder.report.charts import Part, bars, interval_bar, spark, stacked_bar
+from seedcoder.report.difference import diff
+from seedcoder.report.flow import Step, flow
+from seedcoder.report.heat import Heat, heat_map
 from seedcoder.report.markup import TONES, Content, Html, Tone, esc
 from seedcoder.report.page import page
 from seedcoder.report.pieces import (
     badge,
     code,
+    fold,
+    footnotes,
     key_values,
+    measure,
+    panel,
     section,
     side_by_side,
     stack,
@@ -60,6 +74,7 @@ from seedcoder.report.pieces import (
     tile,
     tiles,
 )
+from seedcoder.report.series import Point, histogram, trend
 from seedcoder.report.table import Cell, Column, Row, table
 
 __all__ = [
@@ -67,23 +82,36 @@ __all__ = [
     "Cell",
     "Column",
     "Content",
+    "Heat",
     "Html",
     "Part",
+    "Point",
     "Row",
+    "Step",
     "Tone",
     "badge",
     "bars",
     "code",
+    "diff",
     "esc",
+    "flow",
+    "fold",
+    "footnotes",
+    "heat_map",
+    "histogram",
     "interval_bar",
     "key_values",
+    "measure",
     "page",
+    "panel",
     "section",
     "side_by_side",
+    "spark",
     "stack",
     "stacked_bar",
     "table",
     "text",
     "tile",
     "tiles",
+    "trend",
 ]

@@ -84,6 +84,41 @@ def interval_bar(
     )
 
 
+def spark(
+    value: float,
+    low: float,
+    high: float,
+    *,
+    span: tuple[float, float] = (0.0, 1.0),
+    said: str = "",
+    tone: Tone = "good",
+) -> Html:
+    """Return `interval_bar` small and without words, for the cell of a table.
+
+    said: what it shows, for those who do not see it. ValueError as for `interval_bar`.
+    """
+    start, end = span
+    if not all(map(math.isfinite, (value, low, high, start, end))):
+        raise ValueError(f"an interval needs finite numbers, got {(value, low, high, start, end)}")
+    if not low <= value <= high:
+        raise ValueError(f"value {value} lies outside its interval {low}..{high}")
+    if not start < end:
+        raise ValueError(f"span must have a width, got {start}..{end}")
+
+    def at(x: float) -> float:
+        return 100 * min(1.0, max(0.0, (x - start) / (end - start)))
+
+    told = attribute(said or f"{number(value)}, interval {number(low)} to {number(high)}")
+    return Html(
+        f'<svg class="spark {tone_class(tone)}" width="100%" height="8" role="img" '
+        f'aria-label="{told}"><title>{told}</title>'
+        '<rect class="track" x="0" y="1" width="100%" height="6" rx="2"/>'
+        f'<rect class="band" x="{at(low):.2f}%" y="1" '
+        f'width="{max(at(high) - at(low), 0.8):.2f}%" height="6" rx="2"/>'
+        f'<line class="value" x1="{at(value):.2f}%" x2="{at(value):.2f}%" y1="0" y2="8"/></svg>'
+    )
+
+
 def stacked_bar(parts: Sequence[Part]) -> Html:
     """Return shares of a whole side by side in the order given, with a legend of counts.
 

@@ -39,7 +39,8 @@ document.addEventListener("DOMContentLoaded", () => {
     }
 
     function sortBy(head, column) {
-      const down = head.getAttribute("aria-sort") === "ascending";
+      const before = head.getAttribute("aria-sort");
+      const down = before ? before === "ascending" : head.dataset.first === "descending";
       for (const other of grid.querySelectorAll("th")) other.removeAttribute("aria-sort");
       head.setAttribute("aria-sort", down ? "descending" : "ascending");
       const keyed = rows.map((row, place) => {
@@ -76,6 +77,22 @@ document.addEventListener("DOMContentLoaded", () => {
     }
     grid.querySelectorAll("th").forEach((head, column) => {
       head.querySelector("button")?.addEventListener("click", () => sortBy(head, column));
+    });
+    // From row to row by the arrow keys, once a row's button has the focus.
+    body.addEventListener("keydown", (event) => {
+      const row = event.target.closest("td.opener button") && event.target.closest("tr.row");
+      if (!row || event.altKey || event.ctrlKey || event.metaKey) return;
+      const seen = [...body.querySelectorAll("tr.row.opens:not(.away)")];
+      const at = seen.indexOf(row);
+      const next = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: seen.length - 1 }[event.key];
+      if (event.key === "ArrowRight" || event.key === "ArrowLeft") {
+        setOpen(row, event.key === "ArrowRight");
+      } else if (next === undefined) {
+        return;
+      } else {
+        seen[next]?.querySelector(".opener button").focus();
+      }
+      event.preventDefault();
     });
     body.addEventListener("click", (event) => {
       const row = event.target.closest("tr.row");

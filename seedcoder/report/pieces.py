@@ -59,6 +59,51 @@ def badge(word: str, tone: Tone = "plain") -> Html:
     return Html(f'<span class="badge {tone_class(tone)}">{esc(word)}</span>')
 
 
+def panel(heading: str, *pieces: Content) -> Html:
+    """Return a small heading and the pieces on a sheet: for drawings side by side."""
+    shown = join([esc(piece) for piece in pieces])
+    return Html(f'<div class="panel"><h3>{esc(heading)}</h3>{shown}</div>')
+
+
+def fold(heading: str, *pieces: Content, note: str = "") -> Html:
+    """Return pieces that open below their heading, by a click or by a key."""
+    aside = f"<small>{esc(note)}</small>" if note else ""
+    shown = join([esc(piece) for piece in pieces])
+    return Html(f'<details class="fold"><summary>{esc(heading)}{aside}</summary>{shown}</details>')
+
+
+def measure(
+    words: str,
+    *,
+    figure: Html | None = None,
+    note: str = "",
+    best: bool = False,
+    marks: Sequence[int] = (),
+) -> Html:
+    """Return a figure for the cell of a table: its words, small words, a drawing under them.
+
+    best: the best of its column; a star stands before it. marks: numbers of `footnotes`.
+    """
+    star = ' class="best" title="best in this column"' if best else ""
+    raised = ", ".join(f'<a href="#note-{mark}">{mark}</a>' for mark in marks)
+    return Html(
+        f'<span class="measure"><span><span{star}>{esc(words)}</span>'
+        + (f"<sup>{raised}</sup>" if raised else "")
+        + "</span>"
+        + (f"<small>{esc(note)}</small>" if note else "")
+        + (figure or "")
+        + "</span>"
+    )
+
+
+def footnotes(notes: Sequence[Content]) -> Html:
+    """Return what the marks of `measure` point at, numbered from 1."""
+    if not notes:
+        return Html("")
+    lines = [f'<li id="note-{place}">{esc(note)}</li>' for place, note in enumerate(notes, 1)]
+    return Html(f'<ol class="footnotes">{"".join(lines)}</ol>')
+
+
 def stack(*pieces: Content) -> Html:
     """Return the pieces one under the other."""
     return Html(f'<div class="stack">{join([esc(piece) for piece in pieces])}</div>')

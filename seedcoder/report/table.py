@@ -31,22 +31,27 @@ class Column:
     """A column. align: default right for a column of numbers, else left.
 
     choose: offer its values as buttons that show only the rows that have them.
-    unit: said once, in the heading.
+    unit: said once, in the heading. high_first: the first sorting puts the highest on top.
     """
 
     title: str
     align: Literal["left", "right"] | None = None
     choose: bool = False
     unit: str = ""
+    high_first: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """A row, and what it opens to show. anchor: its name in an address, unique in the table."""
+    """A row, and what it opens to show. anchor: its name in an address, unique in the table.
+
+    ours: it stands out from the others, which are there for comparison.
+    """
 
     cells: Sequence[Content | Cell]
     detail: Html | None = None
     anchor: str = ""
+    ours: bool = False
 
 
 def table(
@@ -55,10 +60,12 @@ def table(
     *,
     name: str = "rows",
     find: str = "Find",
+    pinned: bool = False,
 ) -> Html:
     """Return the rows in the order given; the headings sort, the field and the buttons filter.
 
     name: unique in the page; `bars(target=name)` links to its rows' anchors.
+    pinned: the first column stays where a narrow window scrolls the others.
     ValueError where a row has not one cell a column, or two rows have one anchor.
     """
     width = len(columns)
@@ -72,19 +79,27 @@ def table(
         return Html('<p class="empty">No rows.</p>')
     aligned = [_alignment(column, place, rows) for place, column in enumerate(columns)]
     heads = "".join(
-        f'<th scope="col" class="{side}"><button type="button">{esc(column.title)}'
+        f'<th scope="col" class="{side}"{_first(column)}><button type="button">{esc(column.title)}'
         + (f" <small>{esc(column.unit)}</small>" if column.unit else "")
         + "</button></th>"
         for column, side in zip(columns, aligned, strict=True)
     )
+    looks = "grid" + (" pinned" if pinned else "")
+    if all(row.detail is None for row in rows):
+        looks += " bare"
     body = "".join(_row(row, aligned, name, place) for place, row in enumerate(rows))
     return Html(
-        f'<div class="grid"><div class="controls"><input type="search" '
+        f'<div class="{looks}"><div class="controls"><input type="search" '
         f'placeholder="{attribute(find)}" aria-label="{attribute(find)}">'
         f'{_choices(columns, rows)}<output class="shown">{len(rows)} rows</output></div>'
-        f'<div class="scroll"><table><thead><tr><th class="opener"></th>{heads}</tr></thead>'
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{attribute(name)}"><table>'
+        f'<thead><tr><th class="opener"></th>{heads}</tr></thead>'
         f"<tbody>{body}</tbody></table></div></div>"
     )
+
+
+def _first(column: Column) -> str:
+    return ' data-first="descending"' if column.high_first else ""
 
 
 def _row(row: Row, aligned: Sequence[str], name: str, place: int) -> str:
@@ -98,14 +113,16 @@ def _row(row: Row, aligned: Sequence[str], name: str, place: int) -> str:
             content = number(content)
         shown.append(f'<td class="{side}"{order}{value}>{esc(content)}</td>')
     anchor = attribute(anchor_of(name, row.anchor or str(place)))
+    look = " ours" if row.ours else ""
     if row.detail is None:
-        return f'<tr class="row" id="{anchor}"><td class="opener"></td>{"".join(shown)}</tr>'
+        return f'<tr class="row{look}" id="{anchor}"><td class="opener"></td>{"".join(shown)}</tr>'
     button = (
         f'<button type="button" aria-expanded="false" aria-controls="{anchor}-detail" '
         f'aria-label="Open this row"></button>'
     )
     return (
-        f'<tr class="row opens" id="{anchor}"><td class="opener">{button}</td>{"".join(shown)}</tr>'
+        f'<tr class="row opens{look}" id="{anchor}"><td class="opener">{button}</td>'
+        f"{''.join(shown)}</tr>"
         f'<tr class="detail" id="{anchor}-detail"><td colspan="{len(shown) + 1}">{row.detail}'
         "</td></tr>"
     )

@@ -1,0 +1,25 @@
+"""How what a benchmark measured besides the verdict is spread over a run's answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import fmean, median
+
+from evals.tally import Answer
+from seedcoder import report
+from seedcoder.report import Html
+
+
+def distributions(answers: Sequence[Answer]) -> list[Html]:
+    """Return a drawing for each name in the answers' values; none where there are none."""
+    found: dict[str, list[float]] = {}
+    for answer in answers:
+        for name, value in answer.values.items():
+            found.setdefault(name, []).append(value)
+    pieces = []
+    for name, values in found.items():
+        within = min(values) >= 0 and max(values) <= 1
+        said = f"mean {fmean(values):.3f}, median {median(values):.3f}, {len(values)} answers"
+        drawing = report.histogram(values, span=(0.0, 1.0) if within else None, label=name)
+        pieces.append(report.panel(name, report.text(said), drawing))
+    return pieces
