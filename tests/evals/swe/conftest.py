@@ -5,6 +5,7 @@ from __future__ import annotations
 import compileall
 import hashlib
 import importlib.metadata
+import importlib.util
 import io
 import json
 import shutil
@@ -102,14 +103,19 @@ def tiny_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
             member = tarfile.TarInfo(f"tiny-1.0/{name}")
             member.size = len(text.encode())
             tar.addfile(member, io.BytesIO(text.encode()))
+    copy_pytest(packages)
+    compileall.compile_dir(packages, quiet=1)
+    return cache
+
+
+def copy_pytest(folder: Path) -> None:
+    """Copy pytest and what it needs out of this environment."""
     for name in ("pytest", "pluggy", "iniconfig", "packaging", "pygments"):
         for file in importlib.metadata.files(name) or ():
             if ".." not in file.parts and "__pycache__" not in file.parts:
-                target = packages / file
+                target = folder / file
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(str(file.locate()), target)
-    compileall.compile_dir(packages, quiet=1)
-    return cache
 
 
 @pytest.fixture
@@ -247,3 +253,91 @@ def serve() -> Iterator[Callable[..., Server]]:
     yield start
     for server in servers:
         server.close()
+
+
+MINIMAL = "seedcoder-sandbox:minimal"
+OFFICIAL = "tiny-eval:latest"
+_ENV = "/opt/miniconda3/envs/testbed"
+SCRIPT = """#!/bin/bash
+set -uxo pipefail
+source /opt/miniconda3/bin/activate
+conda activate testbed
+cd /testbed
+git status
+git apply -v - <<'EOF_114329324912'
+{test_patch}EOF_114329324912
+: '>>>>> Start Test Output'
+python -m pytest -rA -p no:cacheprovider --color=no {files}
+: '>>>>> End Test Output'
+git checkout HEAD {files}
+"""
+
+
+@pytest.fixture(scope="session")
+def official_image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A running engine with an image as SWE-bench's are: /testbed and a conda environment."""
+    pytest.importorskip("docker")
+    place = Path(__file__).parents[2] / "sandbox" / "engine_kit.py"
+    spec = importlib.util.spec_from_file_location("swe_engine_kit", place)
+    assert spec is not None and spec.loader is not None
+    kit = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(kit)
+    bash = shutil.which("bash")
+    if bash is None:
+        pytest.skip("there is no bash here to put into an image")
+    try:
+        engine = kit.Engine()
+    except kit.Unable as error:
+        pytest.skip(str(error))
+    try:
+        folder = tmp_path_factory.mktemp("image")
+        copy_pytest(folder / "packages")
+        _import(folder, Path(bash).resolve(), kit.CHECKOUT / ".cache" / "docker")
+        yield OFFICIAL
+    finally:
+        engine.close()
+
+
+def _import(folder: Path, bash: Path, kept: Path) -> None:
+    from sandbox.containers import engine
+
+    (minimal,) = kept.glob("minimal-*.tar")
+    packed = folder / "image.tar"
+    shutil.copyfile(minimal, packed)
+    scripts = {
+        "opt/miniconda3/bin/activate": "conda() { PATH=" + _ENV + "/bin:$PATH; export PATH; }\n",
+        f"{_ENV[1:]}/bin/python": "#!/bin/sh\nPYTHONPATH=/testbed:/opt/packages "
+        'exec /usr/bin/python3 "$@"\n',
+        "testbed/.git/packed-refs": "the fix is in here: secretly\n",
+        **{f"testbed/{name}": text for name, text in FILES.items()},
+    }
+    with tarfile.open(packed, "a") as tar:
+        tar.add(bash, arcname="./usr/bin/bash")
+        tar.add(folder / "packages", arcname="./opt/packages")
+        for name, text in scripts.items():
+            member = tarfile.TarInfo(f"./{name}")
+            member.size, member.mode = len(text.encode()), 0o755
+            tar.addfile(member, io.BytesIO(text.encode()))
+    client = engine.connect()
+    try:
+        repository, _, tag = OFFICIAL.partition(":")
+        client.api.import_image_from_file(
+            str(packed), repository=repository, tag=tag, changes=["ENV PATH=/usr/bin:/bin"]
+        )
+    finally:
+        client.close()
+
+
+@pytest.fixture
+def official_rows(tiny: Tiny) -> Tiny:
+    """The tiny instances as rows that name an image."""
+    rows = {}
+    for key, row in tiny.rows.items():
+        files = " ".join(row["test_files"])
+        script = SCRIPT.format(test_patch=row["test_patch"], files=files)
+        rows[key] = {
+            **row, "source": None, "image": OFFICIAL, "log_parser": "parse_log_pytest_v2",
+            "eval_type": "pass_and_fail", "eval_script": script,
+        }  # fmt: skip
+    tiny.path.write_text("".join(json.dumps(row) + "\n" for row in rows.values()))
+    return Tiny(rows=rows, path=tiny.path)

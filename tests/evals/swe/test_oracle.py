@@ -28,8 +28,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.net]
 INSTANCES = (
     "more-itertools__more-itertools-9245cd04", "andialbrecht__sqlparse-dd9d5b91",
     "python-humanize__humanize-520aac16", "mahmoud__boltons-f9c4f305",
-    "python-poetry__tomlkit-e6e5d380", "martinblech__xmltodict-f0322e57", "pypa__packaging-c52d2b30",
-    "marshmallow-code__marshmallow-8f493e66", "astanin__python-tabulate-6c48142c",
+    "python-poetry__tomlkit-e6e5d380", "martinblech__xmltodict-f0322e57",
+    "pypa__packaging-c52d2b30", "marshmallow-code__marshmallow-8f493e66",
+    "astanin__python-tabulate-6c48142c",
 )  # fmt: skip
 ORACLE = """\
 import json, sys
