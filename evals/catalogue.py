@@ -66,4 +66,30 @@ BENCHES: Final[Mapping[str, Entry]] = {
         place="evals.bigcodebench:bigcodebench",
         about="1,140 functions that call many libraries, judged by unittest classes",
     ),
+    "aider-edit": Entry(
+        place="evals.aider.benchmark:aider_edit",
+        about="133 Python exercises solved by editing whole files, with a second try",
+        protocols=("chat",),
+    ),
+    "aider-polyglot": Entry(
+        place="evals.aider.benchmark:aider_polyglot",
+        about="225 hard exercises, of which those in Python are judged here",
+        protocols=("chat",),
+    ),
+    "santacoder-fim": Entry(
+        place="evals.infilling.santacoder:santacoder_fim",
+        about="single lines of Python, Java and JavaScript to fill in, exactly",
+    ),
+    "crosscodeeval": Entry(
+        place="evals.infilling.crosscodeeval:crosscodeeval",
+        about="lines that need a repository's other files, in four languages",
+    ),
+    "repoeval": Entry(
+        place="evals.infilling.repoeval:repoeval",
+        about="lines, API calls and function bodies of Python repositories to fill in",
+    ),
+    "codeeditorbench": Entry(
+        place="evals.contests.codeeditorbench:codeeditorbench",
+        about="C++, Java and Python to debug, translate, switch or polish",
+    ),
 }
