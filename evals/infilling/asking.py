@@ -46,10 +46,12 @@ class Gap:
     language: tuple[str, str] = ("Python", "python")
 
 
-def ask(key: str, gap: Gap, style: Style, *, question: str | None = None) -> Request:
+def ask(
+    key: str, gap: Gap, style: Style, *, question: str | None = None, system: str = ""
+) -> Request:
     """Return the request for a gap's middle.
 
-    question: the user's turn for chat models, where the benchmark has one of its own.
+    question, system: the turns for chat models, where the benchmark has some of its own.
     Raises UsageError for [fim] together with the chat protocol: its tokens are no chat.
     """
     if style.protocol == "completion":
@@ -60,9 +62,10 @@ def ask(key: str, gap: Gap, style: Style, *, question: str | None = None) -> Req
     title, tag = gap.language
     if question is None:
         question = _QUESTION.format(title=title, tag=tag, before=gap.before, after=gap.after)
+    turns = (Message(role="user", content=question),)
     return Request(
         key=key,
-        prompt=(Message(role="user", content=question),),
+        prompt=(Message(role="system", content=system), *turns) if system else turns,
         prefill=f"```{tag}\n" if style.prefill else "",
     )
 
