@@ -231,7 +231,7 @@ def _beside(places: Sequence[Place]) -> tuple[tuple[Reference, ...], tuple[str, 
     if run is None:
         return (), ()
     found: list[Reference] = []
-    why_not: dict[str, None] = {}
+    why_not: dict[str, list[str]] = {}
     known = False
     for table in published():
         for column in table.columns:
@@ -242,7 +242,7 @@ def _beside(places: Sequence[Place]) -> tuple[tuple[Reference, ...], tuple[str, 
             why = column.why_not(run)
             if why:
                 if not column.part:
-                    why_not.setdefault(f"{table.id}, {column.name}: {why}")
+                    why_not.setdefault(why, []).append(f"{column.name} of {table.id}")
             elif headline:
                 found.extend(
                     Reference(
@@ -255,8 +255,8 @@ def _beside(places: Sequence[Place]) -> tuple[tuple[Reference, ...], tuple[str, 
                     for row in table.rows
                 )
     if not known:
-        why_not.setdefault("the paper has no figures of this benchmark")
-    return tuple(found), tuple(why_not)
+        return (), ("the paper has no figures of this benchmark",)
+    return tuple(found), tuple(f"{' and '.join(them)}: {why}" for why, them in why_not.items())
 
 
 def _plain(value: BoardColumn | BoardRow) -> dict[str, str]:

@@ -53,8 +53,6 @@ def _board(board: Board) -> Html:
     notes = _Notes()
     columns = [
         report.Column(title="Model", align="left"),
-        report.Column(title="Who", choose=True),
-        report.Column(title="Asked"),
     ]
     for column in board.columns:
         marks = "".join(f" [{notes.of(_why(column, why))}]" for why in board.why_not[column])
@@ -63,6 +61,7 @@ def _board(board: Board) -> Html:
                 title=column.bench, unit=f"{column.words}{marks}", align="right", high_first=True
             )
         )
+    columns.append(report.Column(title="Who", choose=True))
     best = {column: board.best(column) for column in board.columns}
     ours = [_our_row(board, row, best, notes) for row in board.rows]
     published = _published_rows(board, best)
@@ -95,10 +94,9 @@ def _our_row(
     ]
     return report.Row(
         cells=[
-            row.model,
-            report.Cell(content=report.badge(OURS, "good"), value=OURS),
-            row.protocol,
+            report.Cell(content=report.named(row.model, f"{OURS}, {row.protocol}"), sort=row.model),
             *cells,
+            report.Cell(content=report.badge(OURS, "good"), value=OURS),
         ],
         ours=True,
     )
@@ -158,13 +156,16 @@ def _published_rows(board: Board, best: dict[BoardColumn, float | None]) -> list
     for (kind, model, size), figures in found.items():
         cells = [_published_cell(figures.get(column), best[column]) for column in board.columns]
         who = f"published, {kind}"
+        name = model if not size or size in model else f"{model} ({size})"
+        where = ", ".join(dict.fromkeys(one.table.id for one in figures.values())).replace(
+            " ", "\u00a0"
+        )
         rows.append(
             report.Row(
                 cells=[
-                    f"{model} ({size})" if size else model,
-                    report.Cell(content=report.badge(who, "muted"), value=who),
-                    None,
+                    report.Cell(content=report.named(name, f"published, {where}"), sort=model),
                     *cells,
+                    report.Cell(content=report.badge(who, "muted"), value=who),
                 ]
             )
         )
@@ -175,7 +176,7 @@ def _published_cell(one: Reference | None, best: float | None) -> report.Cell:
     if one is None:
         return report.Cell(content=None)
     words = f"{one.value:.1f}%" if one.table.unit == "percent" else f"{one.value:g}"
-    shown = report.measure(words, note=one.table.id, best=as_ours(one) == best)
+    shown = report.measure(words, best=as_ours(one) == best)
     return report.Cell(content=shown, sort=as_ours(one))
 
 

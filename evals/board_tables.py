@@ -50,7 +50,11 @@ def _piece(
     notes = report.text(*table.notes, *(f"Not in it: {why}." for why in why_not))
     count = f"{len(ours)} of ours in it" if ours else "none of ours in it"
     return report.fold(
-        f"{table.id}: {table.title}", notes, shown, note=f"published, {unit}; {count}"
+        f"{table.id}: {table.title}",
+        notes,
+        shown,
+        note=f"published, {unit}; {count}",
+        opened=bool(ours),
     )
 
 

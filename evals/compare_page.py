@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 from evals.bench import open_bench
@@ -10,6 +11,7 @@ from evals.data import only_here
 from evals.paired import Difference
 from evals.problem import Problem
 from evals.report.words import TONES, WORDS
+from evals.stats import wilson
 from evals.stored import Stored
 from evals.tally import Answer
 from sandbox import Kind
@@ -70,21 +72,24 @@ def render(comparison: Comparison) -> str:
 def _run_tile(name: str, run: Stored, pair: Pair, sides: Sequence[Side]) -> Html:
     rate = sum(side.rate for side in sides) / len(sides)
     note = f"{run.model}: share of samples that pass, over {len(sides)} problems that both have"
-    return report.tile(name, f"{100 * rate:.1f}%", note=note)
+    low, high = wilson(rate * len(sides), len(sides))
+    bar = report.interval_bar(rate, min(low, rate), max(high, rate))
+    return report.tile(name, f"{100 * rate:.1f}%", note=note, figure=bar, wide=True)
 
 
 def _gap_tile(pair: Pair) -> Html:
     gap = pair.passing
-    reach = max(0.05, abs(gap.low), abs(gap.high))
+    # To the next ten points, so that the axis is told in round numbers.
+    reach = math.ceil(10 * max(0.01, abs(gap.low), abs(gap.high))) / 10
     return report.tile(
         "B minus A",
         f"{_points(gap.value)} points",
         note=f"95% interval {_points(gap.low)} to {_points(gap.high)} (paired bootstrap)",
         figure=report.interval_bar(
-            100 * gap.value,
-            100 * min(gap.low, gap.value),
-            100 * max(gap.high, gap.value),
-            span=(-100 * reach, 100 * reach),
+            round(100 * gap.value, 1),
+            round(100 * min(gap.low, gap.value), 1),
+            round(100 * max(gap.high, gap.value), 1),
+            span=(-round(100 * reach), round(100 * reach)),
             percent=False,
             tone="plain" if gap.low <= 0 <= gap.high else "good" if gap.value > 0 else "bad",
         ),
@@ -148,8 +153,7 @@ def _table(pair: Pair, prompts: Mapping[str, Problem]) -> Html:
         report.Column(title="Change", choose=True),
         report.Column(title="A"),
         report.Column(title="B"),
-        report.Column(title="What A's tests said"),
-        report.Column(title="What B's tests said"),
+        report.Column(title="What the tests said"),
     ]
     flips = pair.flips
     alike = [twin for twin in pair.twins if not twin.change]
@@ -161,8 +165,7 @@ def _table(pair: Pair, prompts: Mapping[str, Problem]) -> Html:
                 _change(twin),
                 _side(twin.first),
                 _side(twin.second),
-                twin.first.reason,
-                twin.second.reason,
+                _said(twin),
             ],
             detail=_detail(twin, prompts) if twin.change or everything else None,
             anchor=twin.problem,
@@ -170,6 +173,13 @@ def _table(pair: Pair, prompts: Mapping[str, Problem]) -> Html:
         for place, twin in enumerate([*flips, *alike])
     ]
     return report.table(columns, rows, name="problems", pinned=True)
+
+
+def _said(twin: Twin) -> str:
+    here, there = twin.first.reason, twin.second.reason
+    if here and there:
+        return f"A: {here[:90]} | B: {there[:90]}" if here != there else f"both: {here}"
+    return f"A: {here}" if here else f"B: {there}" if there else ""
 
 
 def _change(twin: Twin) -> report.Cell:

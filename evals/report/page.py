@@ -111,7 +111,7 @@ def _parts(result: Result, problems: Sequence[Problem]) -> list[Html]:
     for heading, drawing, note in grids(tally.answers, problems):
         sections.append(report.section(heading, drawing, note=note))
     if trend := months(tally.answers, problems):
-        note = "By the month in which a problem became public: a fall is what contamination shows."
+        note = "By when problems became public: a fall where training data ends is a hint."
         sections.append(report.section("Months", trend, note=note))
     if spread := distributions(tally.answers):
         sections.append(report.section("Also measured", report.side_by_side(*spread)))

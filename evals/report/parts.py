@@ -18,6 +18,7 @@ from seedcoder.report import Heat, Html
 # Kinds of tags that are the two sides of a grid: what stands left, what stands on top.
 _GRIDS: Final = (("depth", "length"),)
 _MOST_CELLS: Final = 40
+_PASSES: Final = "Percent of the samples that pass."
 
 
 def parts_table(parts: Mapping[str, Score]) -> Html:
@@ -33,7 +34,9 @@ def parts_table(parts: Mapping[str, Score]) -> Html:
     ]
     span = _span(list(parts.values()))
     rows = []
-    for tag, score in parts.items():
+    by_place = sorted(parts, key=lambda tag: (_kind_of(tag), _number(_name_of(tag)), tag))
+    for tag in by_place:
+        score = parts[tag]
         low, high = map(score.words, score.interval)
         bounds = min(score.interval[0], score.value), max(score.interval[1], score.value)
         cells: list[report.Content | report.Cell] = [
@@ -64,13 +67,8 @@ def grids(answers: Sequence[Answer], problems: Sequence[Problem]) -> list[tuple[
             found.append((f"{left.capitalize()} by {top}", _shares(cells, left, top), _PASSES))
     languages = _languages(judged, problems)
     if languages:
-        found.append(
-            ("Languages", languages, "Share of a language's samples; samples in the note.")
-        )
+        found.append(("Languages", languages, "Share of each language's samples."))
     return found
-
-
-_PASSES: Final = "The share of samples that pass."
 
 
 def months(answers: Sequence[Answer], problems: Sequence[Problem]) -> Html | None:

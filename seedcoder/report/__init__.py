@@ -39,6 +39,7 @@ The pieces
     side_by_side, stack, text, badge     arrangement, a paragraph, a coloured word
     panel, fold                          a drawing with a heading; what opens below its heading
     measure, footnotes                   a figure for a cell, and what its marks point at
+    named                                a row's name with small words under it
     esc(value) -> Html                   any text, made safe
 
 `Html` is text that is markup already. Wherever a piece takes content, a `str` is text: it is
@@ -66,6 +67,7 @@ from seedcoder.report.pieces import (
     footnotes,
     key_values,
     measure,
+    named,
     panel,
     section,
     side_by_side,
@@ -102,6 +104,7 @@ __all__ = [
     "interval_bar",
     "key_values",
     "measure",
+    "named",
     "page",
     "panel",
     "section",

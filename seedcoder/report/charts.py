@@ -57,6 +57,12 @@ def interval_bar(
     def say(x: float) -> str:
         return f"{number(round(100 * x, 1))}%" if percent else number(x)
 
+    def tick(x: float) -> str:
+        # As many decimals as tell the ticks apart, and no more.
+        return (
+            say(x) if percent else number(round(x, max(0, 2 - math.floor(math.log10(end - start)))))
+        )
+
     band = f"{say(value)}, interval {say(low)} to {say(high)}"
     top = 18 if marks else 2
     drawn = [
@@ -76,7 +82,7 @@ def interval_bar(
         x = 25.0 * quarter
         drawn.append(
             f'<text class="axis" x="{x}%" y="{top + 30}" text-anchor="{_anchor(x)}">'
-            f"{esc(say(start + (end - start) * quarter / 4))}</text>"
+            f"{esc(tick(start + (end - start) * quarter / 4))}</text>"
         )
     return Html(
         f'<svg class="interval {tone_class(tone)}" width="100%" height="{top + 34}" role="img" '

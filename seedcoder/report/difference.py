@@ -45,6 +45,7 @@ def diff(
     return Html(
         f'<figure class="code diff"><figcaption><small>{esc(said)}</small></figcaption>'
         f'<div class="scroll" tabindex="0" role="region" aria-label="Line by line"><table>'
+        f'<colgroup><col class="no"/><col/><col class="no"/><col/></colgroup>'
         f"<thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div></figure>"
     )
 

@@ -65,11 +65,22 @@ def panel(heading: str, *pieces: Content) -> Html:
     return Html(f'<div class="panel"><h3>{esc(heading)}</h3>{shown}</div>')
 
 
-def fold(heading: str, *pieces: Content, note: str = "") -> Html:
-    """Return pieces that open below their heading, by a click or by a key."""
+def fold(heading: str, *pieces: Content, note: str = "", opened: bool = False) -> Html:
+    """Return pieces that open below their heading, by a click or by a key.
+
+    opened: they lie open to begin with.
+    """
     aside = f"<small>{esc(note)}</small>" if note else ""
     shown = join([esc(piece) for piece in pieces])
-    return Html(f'<details class="fold"><summary>{esc(heading)}{aside}</summary>{shown}</details>')
+    state = " open" if opened else ""
+    return Html(
+        f'<details class="fold"{state}><summary>{esc(heading)}{aside}</summary>{shown}</details>'
+    )
+
+
+def named(name: str, note: str) -> Html:
+    """Return a name with small words under it, for the first cell of a row."""
+    return Html(f'<span class="named">{esc(name)}<small>{esc(note)}</small></span>')
 
 
 def measure(

