@@ -17,7 +17,7 @@ import json
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from evals.bench import Work
@@ -78,7 +78,6 @@ class _Running:
     tokens: int = 0
     prompt_tokens: int = 0
     tries: int = 0
-    place: str = field(default="", init=False)
 
     @property
     def turn(self) -> str:

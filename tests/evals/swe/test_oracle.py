@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -38,12 +39,12 @@ from swebench.harness.grading import get_eval_report
 from swebench.harness.utils import make_test_spec
 told = json.load(sys.stdin)
 spec = make_test_spec(told["row"])
-if told["log"] is None:
-    print(spec.eval_script)
-else:
-    prediction = {"instance_id": spec.instance_id, "model_patch": told["patch"]}
-    report = get_eval_report(spec, prediction, told["log"], include_tests_status=True)
-    print(json.dumps(report[spec.instance_id]))
+said = [spec.eval_script]
+for log in told["logs"]:
+    prediction = {"instance_id": spec.instance_id, "model_patch": "judged by its log"}
+    report = get_eval_report(spec, prediction, log, include_tests_status=True)
+    said.append(report[spec.instance_id])
+print(json.dumps(said))
 """
 
 
@@ -72,18 +73,25 @@ def mini(data_dir: Path) -> tuple[Bench, Mapping[str, Any]]:
     return open_bench("swe-mini", {"path": path}), rows
 
 
-def _ask(python: str, **told: Any) -> str:
+def _ask(python: str, row: Mapping[str, Any], logs: list[str]) -> list[Any]:
+    """Return the official script of an instance, and the official report on each log."""
     done = subprocess.run(
-        [python, "-c", ORACLE], input=json.dumps(told), capture_output=True, text=True, timeout=120
+        [python, "-c", ORACLE],
+        input=json.dumps({"row": row, "logs": logs}),
+        capture_output=True,
+        text=True,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    return done.stdout
+    said: list[Any] = json.loads(done.stdout)
+    return said
 
 
-def _official(python: str, row: Mapping[str, Any], patch: str, folder: Path) -> dict[str, Any]:
-    """Return the official report on a patch; of one that does not apply there is none."""
+def _log(row: Mapping[str, Any], script: str, patch: str, folder: Path) -> str:
+    """Apply a patch as the harness does and run the script; return the log, "" where it does not
+    apply: the harness then stops and nothing is resolved."""
+    shutil.rmtree(folder / "tree", ignore_errors=True)
     tree = folder / "tree"
-    shutil.rmtree(tree, ignore_errors=True)
     with tarfile.open(release(row["source"]).file()) as tar:
         tar.extractall(folder / "sdist", filter="data")
     (top,) = (folder / "sdist").iterdir()
@@ -91,14 +99,16 @@ def _official(python: str, row: Mapping[str, Any], patch: str, folder: Path) -> 
     git = ["git", "-c", "user.name=x", "-c", "user.email=x@localhost"]
     for command in (["init", "-q"], ["add", "-A", "-f"], ["commit", "-q", "-m", "base"]):
         subprocess.run([*git, *command], cwd=tree, check=True)
-    if patch:
-        for way in (["git", "apply", "--verbose"], ["patch", "--batch", "--fuzz=5", "-p1"]):
-            if not subprocess.run(
-                way, cwd=tree, input=patch.encode(), capture_output=True
-            ).returncode:
-                break
-        else:
-            return {"resolved": False}
+    ways = (["git", "apply", "--verbose"], ["patch", "--batch", "--fuzz=5", "-p1"])
+    applies = not patch
+    for way in ways:
+        done = subprocess.run(way, cwd=tree, input=patch.encode(), capture_output=True)
+        applies = applies or done.returncode == 0
+        if applies:
+            break
+        subprocess.run(["git", "checkout", "-q", "--", "."], cwd=tree, check=True)
+    if not applies:
+        return ""
     shim = folder / "bin" / "python"
     shim.parent.mkdir(exist_ok=True)
     where = packages(row["pip"], row["python"])
@@ -107,18 +117,16 @@ def _official(python: str, row: Mapping[str, Any], patch: str, folder: Path) -> 
     )
     shim.chmod(0o755)
     env = {"PATH": f"{shim.parent}:{os.environ['PATH']}", "TESTBED": str(tree), "HOME": str(folder)}
-    script = _ask(python, row=row, log=None, patch="")
-    done = subprocess.run(
+    ran = subprocess.run(
         ["bash", "-c", script], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=env
     )
-    log = folder / "log.txt"
-    log.write_bytes(done.stdout)
-    report: dict[str, Any] = json.loads(_ask(python, row=row, log=str(log), patch=patch))
-    return report
+    log = folder / f"log-{len(list(folder.glob('log-*')))}.txt"
+    log.write_bytes(ran.stdout)
+    return str(log)
 
 
 def _patches(bench: Bench, key: str) -> dict[str, str]:
-    """Return patches that resolve and that do not: five kinds."""
+    """Return patches that resolve and that do not."""
     problem = next(problem for problem in bench.problems() if problem.key == key)
     base = workplace(problem, "auto").base
     name = next(name for name in problem.tests["gold_files"] if name.endswith(".py"))
@@ -129,7 +137,9 @@ def _patches(bench: Bench, key: str) -> dict[str, str]:
         "empty": "",
         "comment": git_diff(base, {name: Change(content=code + b"# looked at\n")}),
         "raises": git_diff(base, {name: Change(content=code + b"raise RuntimeError\n")}),
-        "misfit": gold.replace("\n ", "\n  no such line "),
+        # Some of these apply all the same, by the fuzz of patch(1): only agreement is asked for.
+        "fuzzy": gold.replace("\n ", "\n  no such line "),
+        "misfit": re.sub(r"^([- ])(?!-- )", r"\1no such line ", gold, flags=re.MULTILINE),
     }
 
 
@@ -140,18 +150,25 @@ def test_verdicts_and_shares_are_the_official_ones(
     bench, rows = mini
     problem = next(problem for problem in bench.problems() if problem.key == key)
     tests = bench.tests(problem)
+    patches = _patches(bench, key)
+    (script,) = _ask(oracle, rows[key], [])
+    logs = {kind: _log(rows[key], script, patch, tmp_path) for kind, patch in patches.items()}
+    _, *said = _ask(oracle, rows[key], [log for log in logs.values() if log])
+    reports = iter(said)
     resolved = {}
-    for kind, patch in _patches(bench, key).items():
-        program = Program(language="diff", source=patch)
+    for kind, log in logs.items():
+        theirs = next(reports) if log else {"resolved": False}
+        program = Program(language="diff", source=patches[kind])
         verdict = pool.judge(program, tests, bench.limits(problem))
-        theirs = _official(oracle, rows[key], patch, tmp_path)
         assert verdict.ok is theirs["resolved"], kind
         resolved[kind] = verdict.ok
-        if "tests_status" in theirs:
-            values = bench.values(problem, program, verdict)
-            for name in ("FAIL_TO_PASS", "PASS_TO_PASS"):
-                good, bad = (len(theirs["tests_status"][name][x]) for x in ("success", "failure"))
+        values = bench.values(problem, program, verdict)
+        assert (values["patch applied"] == 1.0) is bool(log and patches[kind]), kind
+        for name, lists in theirs.get("tests_status", {}).items():
+            if name in ("FAIL_TO_PASS", "PASS_TO_PASS"):
+                good, bad = len(lists["success"]), len(lists["failure"])
                 assert values[f"{name} passed"] == pytest.approx(good / (good + bad)), (kind, name)
+    del resolved["fuzzy"]
     assert resolved == {
         "gold": True, "empty": False, "comment": False, "raises": False, "misfit": False
     }  # fmt: skip

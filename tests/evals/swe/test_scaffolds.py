@@ -158,6 +158,14 @@ def test_an_endless_agent_ends_with_its_steps_and_what_it_changed_counts(tiny: A
     assert done.text.count("\n+x") == 3
 
 
+def test_samples_of_an_instance_are_episodes_of_their_own(tiny: Any) -> None:
+    kept: list[Mapping[str, Any]] = []
+    model = Played(lambda request: _said(request, bash("submit")))
+    done = list(_episodes(tiny, model, kept).generate(_first(tiny), Sampling(), 2))
+    assert sorted(completion.n for completion in done) == [0, 1]
+    assert sorted(str(row["key"]) for row in kept) == [f"{ONE}#0/0", f"{ONE}#1/0"]
+
+
 def test_a_context_that_is_full_ends_an_episode_with_what_was_changed(tiny: Any) -> None:
     def answer(request: Request) -> Completion:
         if len(request.prompt) > 3:
