@@ -92,4 +92,13 @@ BENCHES: Final[Mapping[str, Entry]] = {
         place="evals.contests.codeeditorbench:codeeditorbench",
         about="C++, Java and Python to debug, translate, switch or polish",
     ),
+    "fullstackbench": Entry(
+        place="evals.fullstack.benchmark:fullstackbench",
+        about="3,374 problems of 11 domains in 16 languages, with test code beside the answer",
+        protocols=("chat",),
+    ),
+    "safim": Entry(
+        place="evals.infilling.safim:safim",
+        about="blocks, control-flow expressions and API calls to fill in, in four languages",
+    ),
 }
