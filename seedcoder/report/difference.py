@@ -96,7 +96,7 @@ def _row(kind: str, left: _Line | None, right: _Line | None) -> str:
             look = "" if kind == "same" else f' class="{tone}"'
             mark = "" if kind == "same" else f'<span class="sign">{sign}</span>'
             sides.append(f'<td class="no">{number}</td><td{look}>{mark}{line}</td>')
-    return f"<tr{' class=same' if kind == 'same' else ''}>{''.join(sides)}</tr>"
+    return f'<tr class="{kind or "other"}">{"".join(sides)}</tr>'
 
 
 def _marked(old: str | None, new: str | None) -> tuple[Html | None, Html | None]:
