@@ -64,8 +64,38 @@ assert ran == len(planned) or result.skipped, f"{{ran}} of {{len(planned)}} test
 """
 
 _SCRIPT: Final = """
+import unittest
+
+ended = []
+
+
+class Main(unittest.TestProgram):  # its own would end the process, and with it the proof
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **{**kwargs, "exit": False, "argv": ["tests"]})
+        ended.append(self.result)
+
+
+unittest.main = Main
+sys.modules["__main__"] = module
+module.__name__ = "__main__"
 with quiet():
     exec(compile(TESTS, "<tests>", "exec"), module.__dict__)
+for result in ended:
+    for one, words in [*result.errors, *result.failures]:
+        raise AssertionError(one.id() + ": " + last_line(words))
+    assert result.testsRun or result.skipped, "no test was run"
+"""
+# The program is not code that is called, but text that stands in the test code or beside it.
+_ANSWER: Final = """
+module, answer = type(sys)("__main__"), module.ANSWER
+"""
+_INSERTED: Final = """
+head, _, tail = TESTS.partition({token!r})
+TESTS = head + answer + tail.partition({token!r})[0]
+"""
+_LAID: Final = """
+with open({name!r}, "w", encoding="utf-8") as file:
+    file.write(answer)
 """
 
 
@@ -106,6 +136,21 @@ def script(tests: str, *, name: str = "__main__", after: str = "") -> AssertTest
     be measured.
     """
     return _tests(tests, _SCRIPT + after, name)
+
+
+def as_answer(text: str) -> Program:
+    """Return a program that holds `text`, for `inserted` and `laid`."""
+    return with_judge(f"ANSWER = {text!r}\n" if text.strip() else "")
+
+
+def inserted(tests: str, token: str) -> AssertTests:
+    """Return a script in which the answer stands in the place of a token."""
+    return _tests(tests, _ANSWER + _INSERTED.format(token=token) + _SCRIPT, "__main__")
+
+
+def laid(tests: str, file: str) -> AssertTests:
+    """Return a script that finds the answer in a file of that name."""
+    return _tests(tests, _ANSWER + _LAID.format(name=file) + _SCRIPT, "__main__")
 
 
 def _tests(tests: str, body: str, name: str) -> AssertTests:
