@@ -101,4 +101,8 @@ BENCHES: Final[Mapping[str, Entry]] = {
         place="evals.infilling.safim:safim",
         about="blocks, control-flow expressions and API calls to fill in, in four languages",
     ),
+    "canitedit": Entry(
+        place="evals.canitedit:canitedit",
+        about="105 Python programs to edit, each by a descriptive and a lazy instruction",
+    ),
 }
