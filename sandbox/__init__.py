@@ -3,6 +3,7 @@
 from sandbox.box import Box, open_box
 from sandbox.cases import (
     AssertTests,
+    BesideTests,
     Call,
     CallTests,
     InteractiveCase,
@@ -27,6 +28,7 @@ from sandbox.verdict import Failure, Reward, SubtaskResult, Verdict
 
 __all__ = [
     "AssertTests",
+    "BesideTests",
     "Box",
     "Call",
     "CallTests",

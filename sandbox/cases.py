@@ -182,7 +182,43 @@ class AssertTests:
             raise ValueError(f"mode must be auto, proxy or shared, got {self.mode!r}")
 
 
-Tests = StdioTests | InteractiveTests | CallTests | AssertTests | ProjectTests
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BesideTests:
+    """Test code in the program's own language: one source with it, compiled and run together.
+
+    before, after: source on both sides of the program's. The judge puts random words in the place
+    of two placeholders, fresh ones for each run:
+    word: stands in `after` where the test code prints it on a line of its own, behind its last
+        check. The program passes when it ends well and its last line of stdout is this word.
+    name: stands in `before` and `after` for names that the program shall not be able to write
+        down, and so to replace: what tests compare with, or print with.
+    wrong_words: what stderr has of a check that failed: such a run is WRONG, any other that ends
+        badly is CRASHED. Neither passes.
+
+    Every verdict has the mode "shared": program and test are one process.
+    Stops: exits, printed words, early returns, and the rest of the file being commented out.
+    Does not stop: a program that looks for the word in its own source, binary or memory; nor one
+    that replaces what the test code calls by a name that it can know.
+    """
+
+    before: str = ""
+    after: str
+    word: str = "SEEDCODER_WORD"
+    name: str = "SEEDCODER_NAME"
+    wrong_words: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.word.isidentifier() or not self.name.isidentifier():
+            raise ValueError(f"word and name must be names, got {self.word!r} and {self.name!r}")
+        if self.word in self.name or self.name in self.word:
+            raise ValueError(f"word and name must differ, got {self.word!r} and {self.name!r}")
+        if self.word not in self.after:
+            raise ValueError(f"BesideTests: after never prints {self.word!r}: nothing could pass")
+        if self.word in self.before:
+            raise ValueError(f"BesideTests: before holds {self.word!r}, ahead of the last check")
+
+
+Tests = StdioTests | InteractiveTests | CallTests | AssertTests | BesideTests | ProjectTests
 
 
 def _check_points(full_mark: float, subtasks: tuple[Subtask, ...], cases: int) -> None:

@@ -1,7 +1,8 @@
 """The judge: it holds the answers, sends programs into boxes, and compares what comes out.
 
 A pass is earned by returned values: every test must have been answered, and rightly. Exit codes,
-printed words and anything else that a program can choose never decide for it.
+printed words and anything else that a program can choose never decide for it. (`BesideTests` have
+no values to look at, but a word that the program does not know: the weaker mode.)
 """
 
 from __future__ import annotations
@@ -10,7 +11,16 @@ import threading
 from collections import OrderedDict
 
 from sandbox import proof, reasons, subtasks
-from sandbox.cases import AssertTests, Call, CallTests, InteractiveTests, StdioTests, Tests
+from sandbox.beside import judge_beside
+from sandbox.cases import (
+    AssertTests,
+    BesideTests,
+    Call,
+    CallTests,
+    InteractiveTests,
+    StdioTests,
+    Tests,
+)
 from sandbox.errors import TestsBroken
 from sandbox.inside import settings, wire
 from sandbox.inside.assertions import short
@@ -44,10 +54,12 @@ def judge(program: Program, tests: Tests, limits: Limits, slots: Slots) -> Verdi
         return judge_stdio(program, tests, limits, slots)
     if isinstance(tests, InteractiveTests):
         return judge_interactive(program, tests, limits, slots)
+    if isinstance(tests, BesideTests):
+        return judge_beside(program, tests, limits, slots)
     if program.language != "python":
         raise TestsBroken(
             f"{type(tests).__name__} call Python functions, and this program's language is"
-            f" {program.language}: StdioTests serve every language"
+            f" {program.language}: StdioTests and BesideTests serve every language"
         )
     slot = slots.slot("candidate")
     if isinstance(tests, CallTests):
@@ -59,19 +71,21 @@ def judge(program: Program, tests: Tests, limits: Limits, slots: Slots) -> Verdi
     return proof.beside(program, tests, limits, slot)
 
 
-def _no_code(tests: StdioTests | InteractiveTests | CallTests | AssertTests) -> Verdict:
+def _no_code(
+    tests: StdioTests | InteractiveTests | CallTests | AssertTests | BesideTests,
+) -> Verdict:
     if isinstance(tests, StdioTests):
         return subtasks.refused(tests, mode_of(tests), Kind.NO_CODE)
     if isinstance(tests, InteractiveTests):
         return subtasks.refused(tests, MODE, Kind.NO_CODE)
-    calls = isinstance(tests, CallTests)
+    mode = "calls" if isinstance(tests, CallTests) else "proxy"
     return Verdict(
         kind=Kind.NO_CODE,
         passed=0,
         total=len(tests.calls) if isinstance(tests, CallTests) else 1,
         first_failure=None,
         outcomes=(),
-        mode="calls" if calls else "proxy",
+        mode="shared" if isinstance(tests, BesideTests) else mode,
     )
 
 

@@ -16,6 +16,7 @@ from typing import Any, Literal, TypeVar, cast
 from sandbox import compare
 from sandbox.cases import (
     AssertTests,
+    BesideTests,
     Call,
     CallTests,
     InteractiveCase,
@@ -39,6 +40,7 @@ _KINDS: Mapping[type, str] = {
     InteractiveTests: "interactive",
     CallTests: "calls",
     AssertTests: "asserts",
+    BesideTests: "beside",
     ProjectTests: "project",
 }
 _T = TypeVar("_T")
@@ -55,6 +57,9 @@ def tests_to_json(tests: Tests) -> dict[str, Any]:
     if isinstance(tests, AssertTests):
         names = ("test", "entry_point", "call", "context", "mode")
         return data | {name: getattr(tests, name) for name in names}
+    if isinstance(tests, BesideTests):
+        fields = {name: getattr(tests, name) for name in ("before", "after", "word", "name")}
+        return data | fields | {"wrong_words": list(tests.wrong_words)}
     if isinstance(tests, CallTests):
         calls = [_call_to_json(index, call) for index, call in enumerate(tests.calls)]
         data |= {"entry_point": tests.entry_point, "calls": calls}
@@ -372,9 +377,21 @@ def _asserts(fields: _Fields) -> AssertTests:
     )
 
 
+def _beside(fields: _Fields) -> BesideTests:
+    before, after = fields.text("before", ""), fields.text("after")
+    word, name = fields.text("word", "SEEDCODER_WORD"), fields.text("name", "SEEDCODER_NAME")
+    wrong_words = fields.texts("wrong_words")
+    return fields.done(
+        lambda: BesideTests(
+            before=before, after=after, word=word, name=name, wrong_words=wrong_words
+        )
+    )
+
+
 _READERS: Mapping[str, Callable[[_Fields], Tests]] = {
     "stdio": _stdio,
     "interactive": _interactive,
     "calls": _calls,
     "asserts": _asserts,
+    "beside": _beside,
 }

@@ -209,7 +209,7 @@ BAD: list[tuple[object, str]] = [
     ([], "an object is missing"),
     ({}, "'kind' is missing"),
     ({1: 2}, "an object is missing"),
-    ({"kind": "shell"}, "stdio, interactive, calls, asserts, project"),
+    ({"kind": "shell"}, "stdio, interactive, calls, asserts, beside, project"),
     ({"kind": ["stdio"]}, "must be one of"),
     ({"kind": "stdio"}, "'cases' is missing"),
     (put(STDIO, "cases", []), "at least one case"),
