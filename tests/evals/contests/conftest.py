@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from evals.bench import Bench
 from evals.problem import Problem, Sample
 from evals.tally import Answer
-from sandbox import Kind, Pool, Program, Verdict
+from sandbox import Kind, Pool, Program, Tests, Verdict
 from seedcoder.completion import Message, Request
 
 WriteRows = Callable[[str, Sequence[Mapping[str, Any]]], Path]
@@ -45,7 +45,8 @@ def judge(pool: Pool) -> Judge:
     """Judge a program by a benchmark's own tests and limits, in the sandbox."""
 
     def judged(bench: Bench, problem: Problem, program: Program) -> Verdict:
-        verdict = pool.judge(program, bench.tests(problem), bench.limits(problem))
+        tests = cast(Tests, bench.tests(problem))
+        verdict = pool.judge(program, tests, bench.limits(problem))
         assert isinstance(verdict, Verdict)
         return verdict
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from evals.bench import Bench, Style, open_bench
 from evals.problem import Problem
 from evals.tally import Answer, tally
-from sandbox import Kind, Pool, Program, TestsBroken, Verdict
+from sandbox import Kind, Pool, Program, Tests, TestsBroken, Verdict
 from seedcoder.completion import Request
 from seedcoder.errors import UsageError
 
@@ -113,7 +113,8 @@ def test_a_checker_that_breaks_on_the_right_output_is_our_failure(
     bench = open_bench("codeforces", {"path": str(write_rows("one.jsonl", [row]))})
     problem = bench.problems()[0]
     with pytest.raises(TestsBroken):
-        pool.judge(Program.python("print(4)"), bench.tests(problem), bench.limits(problem))
+        tests = cast(Tests, bench.tests(problem))
+        pool.judge(Program.python("print(4)"), tests, bench.limits(problem))
 
 
 @pytest.mark.parametrize(
