@@ -24,6 +24,14 @@ BENCHES: Final[Mapping[str, Entry]] = {
     "humaneval": Entry(
         place="evals.humaneval:humaneval", about="164 Python functions from their docstrings"
     ),
+    "cruxeval-i": Entry(
+        place="evals.cruxeval:cruxeval_input",
+        about="800 Python functions: an input that gives an output",
+    ),
+    "cruxeval-o": Entry(
+        place="evals.cruxeval:cruxeval_output",
+        about="800 Python functions: the output that an input gives",
+    ),
     "swe-mini": Entry(
         place="evals.swe.benchmark:swe_mini",
         about="9 bug fixes of small Python projects, judged by their tests, without docker",
@@ -104,5 +112,14 @@ BENCHES: Final[Mapping[str, Entry]] = {
     "canitedit": Entry(
         place="evals.canitedit:canitedit",
         about="105 Python programs to edit, each by a descriptive and a lazy instruction",
+    ),
+    "naturalcodebench": Entry(
+        place="evals.naturalcodebench:naturalcodebench",
+        about="402 problems of users in English and Chinese; those in Python are judged here",
+        protocols=("chat",),
+    ),
+    "mhpp": Entry(
+        place="evals.mhpp:mhpp",
+        about="210 hard Python functions, judged by their examples; files for the authors' server",
     ),
 }
