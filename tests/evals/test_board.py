@@ -147,8 +147,8 @@ def test_nothing_found_is_told_in_a_line(tmp_path: Path) -> None:
         board_of(tmp_path / "nowhere")
 
 
-def test_the_command_prints_and_writes_the_page(keep_run: Keep, tmp_path: Path) -> None:
-    keep_run("one", WHOLE, root=tmp_path)
+def test_the_command_prints_and_writes_the_page(write_run: Keep, tmp_path: Path) -> None:
+    write_run(tmp_path, "one", WHOLE)
     said = CliRunner().invoke(app, ["board", str(tmp_path)])
     assert said.exit_code == 0, said.output
     assert "pass@1 75.0%" in said.output

@@ -151,9 +151,9 @@ def test_a_changed_verdict_without_a_new_summary_is_stale_though_the_count_is_th
 
 
 def test_runs_are_found_below_a_folder_and_unreadable_ones_are_told(
-    keep_run: Keep, tmp_path: Path
+    write_run: Keep, tmp_path: Path
 ) -> None:
-    keep_run("one", {"p/1": T}, root=tmp_path / "deep" / "er")
+    write_run(tmp_path / "deep" / "er", "one", {"p/1": T})
     broken = tmp_path / "deep" / "eval-broken"
     broken.mkdir()
     (broken / "manifest.json").write_text("{")

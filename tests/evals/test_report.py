@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,41 +13,8 @@ from evals.humaneval import HumanEval
 from evals.recipe import EvalRecipe
 from evals.result import Result
 from evals.runner import evaluate
-from seedcoder.recipe import load_recipe
-
-ROOT = Path(__file__).parents[2]
-CHROMIUM = "/usr/bin/chromium"
-QUIET = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def smoke(tmp_path_factory: pytest.TempPathFactory) -> Result:
-    """The run of the smoke recipe: twelve replies, each kind of verdict among them."""
-    answers = ROOT / "recipes" / "eval" / "answers" / "humaneval-smoke.jsonl"
-    path = ROOT / "recipes" / "eval" / "humaneval-smoke.toml"
-    recipe = load_recipe(path, EvalRecipe, [f"model='scripted:{answers}'"])
-    return evaluate(recipe, name="smoke", root=tmp_path_factory.mktemp("runs"))
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """A headless Chromium."""
-    if not shutil.which(CHROMIUM):
-        pytest.skip(f"no {CHROMIUM}: apt-get install chromium")
-    playwright = pytest.importorskip("playwright.sync_api", reason="needs the 'dev' extra")
-    with playwright.sync_playwright() as started:
-        opened = started.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-        yield opened
-        opened.close()
 
 
 def test_the_page_says_score_interval_kinds_and_what_was_judged(smoke: Result) -> None:
