@@ -139,7 +139,7 @@ def _number(word: str) -> Decimal | None:
         number = Decimal(word)
     except InvalidOperation:
         return None
-    return number if number.is_finite() and "_" not in word else None
+    return number if number.is_finite() else None
 
 
 def _arguments(code: str) -> tuple[list[str], dict[str | None, str]] | None:
