@@ -24,11 +24,9 @@ which the box can vouch for; other languages are left out, aloud.
 
 from __future__ import annotations
 
-import io
 import os
 import re
 import sys
-import tarfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
@@ -42,7 +40,7 @@ from evals.bench import Bench, Style, Work
 from evals.data import ENV
 from evals.problem import Problem, Score
 from evals.scores import mean_score
-from evals.swe.diff import git_diff
+from evals.tree import patch, snapshot
 from sandbox import (
     Kind,
     Limits,
@@ -50,11 +48,9 @@ from sandbox import (
     Program,
     ProjectResult,
     ProjectTests,
-    Snapshot,
     Tests,
     Verdict,
 )
-from sandbox.project.shell import Change
 from seedcoder.cache import cache_folder
 from seedcoder.completion import Model, Request, Sampling
 from seedcoder.errors import MachineLacks, UsageError
@@ -182,13 +178,13 @@ class Aider(Bench):
         tries = tries_of(text)
         names = set(problem.tests["solution"])
         files = tries[-1].get("files", {}) if tries else {}
-        return _patch(problem, {name: x for name, x in files.items() if name in names})
+        return patch(files_of(problem), {n: x for n, x in files.items() if n in names})
 
     def tests(self, problem: Problem) -> ProjectTests:
         """Return the exercise's tests. MachineLacks: pytest cannot be fetched for them."""
         tests = problem.tests
         return ProjectTests(
-            snapshot=Snapshot.inline(_packed(tests["files"]), strip=0),
+            snapshot=snapshot({name: text.encode() for name, text in tests["files"].items()}),
             fail_to_pass=tuple(tests["ids"]),
             test_files={name: tests["files"][name].encode() for name in tests["tests"]},
             packages_dir=str(self._packages),
@@ -203,11 +199,11 @@ class Aider(Bench):
         example: Mapping[str, str] = problem.tests["example"]
         if set(example) != set(problem.tests["solution"]):
             return None
-        return _patch(problem, example)
+        return patch(files_of(problem), example)
 
     def broken(self, problem: Problem) -> Program | None:
         """Return the files as they are at first: they load, and do nothing."""
-        return _patch(problem, {})
+        return patch(files_of(problem), {})
 
     def scores(self, answers: Sequence[Answer], ks: Sequence[int], *, seed: int = 0) -> list[Score]:
         """Return pass_rate_N, the rates of earlier tries, and how many replies gave a file."""
@@ -232,7 +228,7 @@ class Aider(Bench):
 
     def verdict_job(self, problem: Problem, files: Mapping[str, str]) -> tuple[Program, Tests]:
         """Return the patch and the exercise's tests."""
-        return _patch(problem, files), self.tests(problem)
+        return patch(files_of(problem), files), self.tests(problem)
 
     def errors_job(
         self, problem: Problem, files: Mapping[str, str]
@@ -240,7 +236,7 @@ class Aider(Bench):
         """Return what upstream runs: `unittest discover`, or pytest in polyglot."""
         if self.name == "aider-polyglot":
             # Without the planted tests, whose failures would be shown to the model.
-            return _patch(problem, files), replace(self.tests(problem), canaries=False)
+            return patch(files_of(problem), files), replace(self.tests(problem), canaries=False)
         laid = {**problem.tests["files"], **files}
         return Program(
             source=_DISCOVER, files={name: text.encode() for name, text in laid.items()}
@@ -305,25 +301,3 @@ def _problem(exercise: Exercise) -> Problem:
         tags=(f"language:{exercise.language}",),
         language="diff",
     )
-
-
-def _patch(problem: Problem, files: Mapping[str, str]) -> Program:
-    before = files_of(problem)
-    changes = {name: text for name, text in files.items() if before.get(name) != text}
-    diff = git_diff(
-        {name: Change(content=text.encode()) for name, text in before.items()},
-        {name: Change(content=text.encode("utf-8", "replace")) for name, text in changes.items()},
-    )
-    return Program(language="diff", source=diff)
-
-
-def _packed(files: Mapping[str, str]) -> bytes:
-    """Return the files as a tar: the same files, the same bytes."""
-    held = io.BytesIO()
-    with tarfile.open(fileobj=held, mode="w") as archive:
-        for name in sorted(files):
-            content = files[name].encode()
-            entry = tarfile.TarInfo(name)
-            entry.size = len(content)
-            archive.addfile(entry, io.BytesIO(content))
-    return held.getvalue()
