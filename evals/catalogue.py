@@ -122,4 +122,17 @@ BENCHES: Final[Mapping[str, Entry]] = {
         place="evals.mhpp:mhpp",
         about="210 hard Python functions, judged by their examples; files for the authors' server",
     ),
+    "multilingual-humaneval": Entry(
+        place="evals.polyglot.mxeval:multilingual_humaneval",
+        about="HumanEval in 12 languages, tests in each language (mxeval)",
+    ),
+    "mbxp": Entry(
+        place="evals.polyglot.mxeval:mbxp",
+        about="MBPP in 13 languages, tests in each language (mxeval)",
+    ),
+    "multipl-e": Entry(
+        place="evals.polyglot.multipl_e:multipl_e",
+        about="HumanEval or MBPP translated to 7 languages and Python, completed",
+        protocols=("completion",),
+    ),
 }

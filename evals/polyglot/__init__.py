@@ -1,0 +1,1 @@
+"""Benchmarks whose tests are code in the candidate's own language."""
