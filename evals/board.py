@@ -241,7 +241,7 @@ def _beside(places: Sequence[Place]) -> tuple[tuple[Reference, ...], tuple[str, 
             headline = not column.part and column.of(run) is run.scores[0]
             why = column.why_not(run)
             if why:
-                if not column.part:
+                if not column.part and not column.score:
                     why_not.setdefault(why, []).append(f"{column.name} of {table.id}")
             elif headline:
                 found.extend(

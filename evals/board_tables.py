@@ -95,21 +95,20 @@ def _ours(
         run = place.shown
         if run is None:
             continue
-        for printed in table.columns:
-            if printed.bench != run.bench:
-                continue
+        for printed in _fitting(table, run.bench):
             why = printed.why_not(run)
             score = printed.of(run)
             if why or score is None:
                 if not printed.part:
-                    why_not.setdefault(f"{column.bench} in {_named(printed)}: {why}")
+                    why_not.setdefault(f"{column.bench} in column {printed.name}: {why}")
             else:
                 ours.setdefault(row, {}).setdefault(printed.name, score)
     return ours, list(why_not)
 
 
-def _named(column: PublishedColumn) -> str:
-    return f"column {column.name}"
+def _fitting(table: PublishedTable, bench: str) -> list[PublishedColumn]:
+    both = (one for column in table.columns for one in (column, column.also))
+    return [one for one in both if one and one.bench == bench]
 
 
 def _number(table: PublishedTable, score: Score) -> float:

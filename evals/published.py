@@ -7,6 +7,8 @@ be had again: its sampling is often not told.
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,6 +16,7 @@ from functools import cache
 from importlib import resources
 from typing import Any, Final, Literal, Protocol
 
+from evals.catalogue import BENCHES
 from evals.problem import Score
 
 PAPER: Final = "Seed-Coder, arXiv 2506.03524"
@@ -54,9 +57,10 @@ class Measured(Protocol):
 class PublishedColumn:
     """A column as printed, and what a run must be to stand in it.
 
-    bench: our name of the benchmark. score: a word of the metric's name, "" for the headline.
-    part: a tag, "" for the whole. version: a word of the benchmark's version. problems: how many
-    the whole has, 0 where that is not told. options: those of the recipe.
+    bench: our name of the benchmark. score: the metric's name, "" for the headline. part: a tag,
+    "" for the whole. version: a word of the benchmark's version. problems: how many there are, 0
+    where that is not told. options: those of the recipe. unit: of our score. also: another
+    benchmark of ours that measures the same.
     """
 
     name: str
@@ -66,27 +70,36 @@ class PublishedColumn:
     version: str = ""
     problems: int = 0
     options: Mapping[str, Any] = field(default_factory=dict)
+    unit: str = "share"
+    also: PublishedColumn | None = None
 
     def why_not(self, run: Measured) -> str:
         """Return why a run of this benchmark does not stand in this column; "" when it does."""
         if self.version and self.version not in run.version:
             return f"published for {self.version}; this is {run.version}"
         for name, value in self.options.items():
-            if run.options.get(name) != value:
-                said = run.options.get(name, "the benchmark's own")
+            said = run.options.get(name, _default(self.bench, name))
+            if said != value:
                 return f"published with {name} = {_said(value)}; this has {_said(said)}"
-        problems = run.scores[0].problems + run.scores[0].left_out if run.scores else 0
-        if self.problems and problems != self.problems:
-            return f"published over {self.problems} problems; this has {problems}"
         if self.part and self.part not in run.parts:
             return f"this has no part {self.part}"
-        return "" if self.of(run) else f"this has no score {self.score!r}"
+        score = self.of(run)
+        if score is None:
+            return f"this has no score {self.score!r}"
+        if score.unit != self.unit:
+            return f"published in {self.unit}; this is in {score.unit}"
+        problems = score.problems + score.left_out
+        if self.problems and problems != self.problems:
+            return f"published over {self.problems} problems; this has {problems}"
+        return ""
 
     def of(self, run: Measured) -> Score | None:
         """Return the run's score that belongs in this column."""
+        found = list(run.scores)
         if self.part:
-            return run.parts.get(self.part)
-        return next((s for s in run.scores if self.score.lower() in s.metric.lower()), None)
+            found = [run.parts[self.part]] if self.part in run.parts else []
+        named = self.score.lower()
+        return next((one for one in found if named in ("", one.metric.lower())), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +137,8 @@ def published() -> tuple[PublishedTable, ...]:
 
 
 def _table(data: Mapping[str, Any]) -> PublishedTable:
-    columns = tuple(PublishedColumn(**column) for column in data["columns"])
+    unit = data.get("unit", "percent")
+    columns = tuple(_column(column, unit) for column in data["columns"])
     rows = []
     for model, size, *values in data["rows"]:
         if len(values) != len(columns):
@@ -136,9 +150,27 @@ def _table(data: Mapping[str, Any]) -> PublishedTable:
         title=data["title"],
         columns=columns,
         rows=tuple(rows),
-        unit=data.get("unit", "percent"),
+        unit=unit,
         notes=tuple(data.get("notes", ())),
     )
+
+
+def _column(data: Mapping[str, Any], unit: str) -> PublishedColumn:
+    ours = "share" if unit == "percent" else unit
+    if "also" in data:
+        also = _column({"name": data["name"], **data["also"]}, unit)
+        return PublishedColumn(**{**data, "also": also}, unit=ours)
+    return PublishedColumn(**data, unit=ours)
+
+
+def _default(bench: str, name: str) -> object:
+    """Return what an option is when a recipe leaves it out."""
+    entry = BENCHES.get(bench)
+    if entry is None:
+        return "not known"
+    module, _, attribute = entry.place.partition(":")
+    made = inspect.signature(getattr(importlib.import_module(module), attribute)).parameters
+    return made[name].default if name in made else "not an option"
 
 
 def _said(value: object) -> str:

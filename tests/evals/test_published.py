@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -101,11 +103,16 @@ def test_the_traps_are_noted_where_they_lie(tables: dict[str, PublishedTable]) -
     assert {column.options.get("cot") for column in tables["Table 6"].columns} == {True}
 
 
-def test_every_column_belongs_to_a_benchmark_of_ours_or_one_to_come(
+def test_the_options_that_columns_ask_for_are_those_of_the_benchmarks(
     tables: dict[str, PublishedTable],
 ) -> None:
-    named = {column.bench for table in tables.values() for column in table.columns}
-    assert "humaneval" in named & BENCHES.keys()
+    for table in tables.values():
+        for column in table.columns:
+            entry = BENCHES.get(column.bench)
+            for name in column.options if entry else ():
+                module, _, attribute = entry.place.partition(":") if entry else ("", "", "")
+                made = getattr(importlib.import_module(module), attribute)
+                assert name in inspect.signature(made).parameters, (table.id, column.name)
 
 
 def run_of(keep_run: Keep, problems: int, version: str) -> Stored:
@@ -122,6 +129,7 @@ def test_a_run_stands_in_a_column_only_when_version_problems_and_options_are_the
     assert "v0.2.0" in replace(column, version="v0.2.0").why_not(run)
     assert "over 5 problems; this has 4" in replace(column, problems=5).why_not(run)
     assert "cot = true" in replace(column, options={"cot": True}).why_not(run)
+    assert "in Elo" in replace(column, unit="Elo").why_not(run)
     assert "no part language:java" in replace(column, part="language:java").why_not(run)
     assert "no score" in replace(column, score="edit").why_not(run)
 
@@ -137,3 +145,19 @@ def test_a_part_and_a_named_score_stand_in_their_columns(keep_run: Keep) -> None
     assert (found.value, found.problems) == (1.0, 1)
     named = PublishedColumn(name="x", bench="humaneval", score="PASS@1")
     assert named.of(run) == run.scores[0]
+
+
+def test_an_option_left_out_counts_as_the_benchmarks_own_default(keep_run: Keep) -> None:
+    passes = {"p/1": [True]}
+    column = PublishedColumn(name="x", bench="cruxeval-o", options={"cot": False})
+    assert column.why_not(read_run(keep_run("one", passes, bench="cruxeval-o"))) == ""
+    thought = read_run(keep_run("two", passes, bench="cruxeval-o", options={"cot": True}))
+    assert "cot = false; this has true" in column.why_not(thought)
+
+
+def test_a_named_score_is_the_one_of_that_name_and_no_longer_one(keep_run: Keep) -> None:
+    run = read_run(keep_run("one", {"p/1": [True]}))
+    examples = replace(run, scores=[replace(run.scores[0], metric="pass@1 on examples")])
+    column = PublishedColumn(name="MHPP", bench="humaneval", score="pass@1")
+    assert column.why_not(run) == ""
+    assert "no score 'pass@1'" in column.why_not(examples)
