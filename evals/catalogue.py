@@ -24,6 +24,24 @@ BENCHES: Final[Mapping[str, Entry]] = {
     "humaneval": Entry(
         place="evals.humaneval:humaneval", about="164 Python functions from their docstrings"
     ),
+    "humaneval+": Entry(
+        place="evals.evalplus.plus:humaneval_plus",
+        about="HumanEval with 80 times the inputs, graded as EvalPlus does",
+    ),
+    "mbpp+": Entry(
+        place="evals.evalplus.plus:mbpp_plus",
+        about="378 short Python functions with many inputs, graded as EvalPlus does",
+    ),
+    "mbpp": Entry(
+        place="evals.evalplus.mbpp:mbpp", about="427 short Python functions, checked by hand"
+    ),
+    "mbpp-full": Entry(
+        place="evals.evalplus.mbpp:mbpp_full", about="500 short Python functions, as published"
+    ),
+    "needle": Entry(
+        place="evals.needle:needle",
+        about="a function to find in 1K to 32K tokens of code, at 11 depths",
+    ),
     "cruxeval-i": Entry(
         place="evals.cruxeval:cruxeval_input",
         about="800 Python functions: an input that gives an output",
