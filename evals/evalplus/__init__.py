@@ -1,0 +1,1 @@
+"""EvalPlus's benchmarks, HumanEval+ and MBPP+, and MBPP as it was published."""
