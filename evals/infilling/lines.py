@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import keyword
 import re
+from functools import lru_cache
 from typing import Final
 
 from evals.infilling.matching import Marks
@@ -70,6 +71,7 @@ def alike(written: str, gold: str) -> Marks:
     )
 
 
+@lru_cache(maxsize=256)  # judged, and then measured
 def cceval_marks(text: str, gold: str, *, prompt: str, language: str) -> Marks:
     """Return the marks of CrossCodeEval's authors.
 

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from evals.tally import Answer
 
 _SHOWN_CHARS: Final = 400
+# Ours: a set of ten thousand problems has a narrow interval, and takes long to draw from.
+_MANY_PROBLEMS: Final = 2000
+_RESAMPLES, _RESAMPLES_OF_MANY = 5000, 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +97,11 @@ def mean_of_groups(
         metric=metric,
         value=sum(weighted) / len(weighted),
         wilson=None,
-        bootstrap=bootstrap(weighted, seed=seed),
+        bootstrap=bootstrap(
+            weighted,
+            seed=seed,
+            resamples=_RESAMPLES if len(weighted) <= _MANY_PROBLEMS else _RESAMPLES_OF_MANY,
+        ),
         problems=len(means),
         left_out=len(samples) - len(means),
     )

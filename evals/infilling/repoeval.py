@@ -21,7 +21,7 @@ RepoEval's own.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Final, Literal
 
@@ -110,6 +110,7 @@ def repoeval(
     )
 
 
+@lru_cache(maxsize=256)  # judged, and then measured
 def function_marks(text: str, gold: str, *, prompt: str) -> Marks:
     """Return the marks of a function's body, as `process_examples` gives them.
 
