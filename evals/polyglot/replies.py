@@ -61,7 +61,7 @@ def _open_end(code: str, language: str) -> str:
     """Return what closes the function of the prompt behind a body, where the body did not."""
     end = DIALECTS[language].end
     if language == "ruby":
-        return end
+        return "" if code.rstrip().endswith("\nend") else end
     blank = blanked(code)
     missing = end.count("}") - (blank.count("}") - blank.count("{"))
     return "\n" + "}\n" * max(0, missing)
