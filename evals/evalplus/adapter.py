@@ -56,7 +56,7 @@ _DIGEST: Final = """
         raise TypeError
     def size(one):
         kind = type(one)
-        if kind is int:
+        if kind is int and one.bit_length() > 1024:  # none that equals a float
             return one.bit_length() // 4
         if kind in (str, bytes):
             return len(one)

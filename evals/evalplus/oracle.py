@@ -64,6 +64,9 @@ def accepts(wanted: Wanted, got: Any) -> bool:
     try:
         if wanted.special is _zero or wanted.special is _never:
             return wanted.special(wanted, got)
+        if is_digest(wanted.value) and is_digest(got):
+            # Not the last: whether these were floats is no part of what they equal.
+            return bool(got[:3] == wanted.value[:3])
         exact = wanted.special(wanted, got) if wanted.special else bool(got == wanted.value)
         if exact or not wanted.atol:
             return exact

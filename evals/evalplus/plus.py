@@ -37,6 +37,7 @@ from evals.data import DataFile, Source, digests
 from evals.evalplus import asking, reference
 from evals.evalplus.adapter import ENTRY, Kind, adapted
 from evals.evalplus.asking import Dataset
+from evals.evalplus.disabled import disabled
 from evals.evalplus.inputs import mbpp_arguments
 from evals.evalplus.oracle import AS_SETS, NOT_NONE, accepts, wanted
 from evals.evalplus.reference import Reference, Task
@@ -216,6 +217,8 @@ class EvalPlus(Bench):
 
     def solution(self, problem: Problem, source: str) -> Program:
         """Return a whole program as it is judged: with an adapter where values do not cross."""
+        if self._compatible:
+            source = disabled(source)
         adapter = self._judged(problem).adapter
         if adapter:
             source = adapted(source, adapter, problem.entry_point)
@@ -367,8 +370,9 @@ def humaneval_plus(
 ) -> EvalPlus:
     """Return HumanEval+ v0.1.10.
 
-    path: a file of the same form. cpu_s: see the module. evalplus_compatible: HumanEval/32 fails
-    every solution, as in evalplus 0.3.1.
+    path: a file of the same form. cpu_s: see the module. evalplus_compatible: copy two things of
+    evalplus 0.3.1 that are no judgement of a program: HumanEval/32 fails every solution, and
+    programs that use `os.system`, `open` and the like fail (`evals.evalplus.disabled`).
     """
     return EvalPlus(
         "humaneval",
@@ -386,6 +390,17 @@ def mbpp_plus(
     version: Literal["v0.2.0", "v0.1.0"] = "v0.2.0",
     variant: Literal["full", "noextreme"] = "full",
     cpu_s: float = 5.0,
+    evalplus_compatible: bool = False,
 ) -> EvalPlus:
-    """Return MBPP+. version: "v0.1.0" is the release of 399 tasks, whose file you must give."""
-    return EvalPlus("mbpp", release=version, variant=variant, path=path, cpu_s=cpu_s)
+    """Return MBPP+. version: "v0.1.0" is the release of 399 tasks, whose file you must give.
+
+    The other options are those of HumanEval+.
+    """
+    return EvalPlus(
+        "mbpp",
+        release=version,
+        variant=variant,
+        path=path,
+        cpu_s=cpu_s,
+        compatible=evalplus_compatible,
+    )
