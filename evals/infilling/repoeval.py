@@ -41,7 +41,7 @@ class RepoEval(RepositoryBench):
     """The benchmark. See the module's words."""
 
     name = "repoeval"
-    licence = "MIT"
+    licence = "NOASSERTION"  # its repositories have licences of their own
 
     def __init__(
         self,
