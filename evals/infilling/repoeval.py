@@ -99,8 +99,8 @@ def repoeval(
             bench="repoeval",
             folder="repoeval",
             file=name,
-            get=f"fetch qwencoder-eval/base/benchmarks/fim-bench/repoeval/processed_data/{name} of "
-            "the GitHub repository QwenLM/Qwen2.5-Coder",
+            get="get what fim-bench/run_repoeval.sh of the GitHub repository QwenLM/Qwen2.5-Coder "
+            "reads, or make it with repo_eval/ of amazon-science/Repoformer",
         )
         files[task] = DataFile(source, path / name if path else None)
     return RepoEval(

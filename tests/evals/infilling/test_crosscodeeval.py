@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -242,7 +243,7 @@ def test_the_authors_grader_takes_whole_runs_too(
 def test_without_syntax_trees_the_authors_python_part_is_left_out_aloud(
     make: Callable[..., CrossCodeEval], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("evals.infilling.crosscodeeval.there", lambda: False)
+    monkeypatch.setitem(sys.modules, "tree_sitter_language_pack", None)
     bench = make(grader="cceval")
     assert "tree-sitter" in bench.left_out()["python"]
     assert {problem.tests["group"] for problem in bench.problems()} == {"java"}

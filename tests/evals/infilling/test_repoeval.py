@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -123,7 +124,7 @@ def test_a_body_ends_where_its_function_does(reply: str, body: str) -> None:
 def test_without_syntax_trees_functions_are_left_out_aloud(
     make: Callable[..., RepoEval], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("evals.infilling.repoeval.there", lambda: False)
+    monkeypatch.setitem(sys.modules, "tree_sitter_language_pack", None)
     bench = make()
     assert "tree-sitter" in bench.left_out()["function"]
     assert [problem.tests["group"] for problem in bench.problems()] == ["line", "api"]
