@@ -102,14 +102,15 @@ class Board:
         return [(run, run is place.shown) for place in self.places.values() for run in place.runs]
 
     def best(self, column: BoardColumn) -> float | None:
-        """Return the highest figure of a column, published ones too (as shares where ours are)."""
+        """Return the highest figure of a column, published too; None where there is but one."""
         ours = [
             place.score.value
             for (_, here), place in self.places.items()
             if here == column and place.score
         ]
         theirs = [as_ours(one) for one in self.references.get(column, ())]
-        return max([*ours, *theirs], default=None)
+        found = [*ours, *theirs]
+        return max(found) if len(found) > 1 else None
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data for scripts."""

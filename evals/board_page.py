@@ -183,7 +183,6 @@ def _published_cell(one: Reference | None, best: float | None) -> report.Cell:
 def _runs(board: Board) -> Html:
     columns = [
         report.Column(title="Run", align="left"),
-        report.Column(title="Benchmark"),
         report.Column(title="Model"),
         report.Column(title="State", choose=True),
         report.Column(title="Score", align="right", high_first=True),
@@ -199,8 +198,10 @@ def _runs(board: Board) -> Html:
         rows.append(
             report.Row(
                 cells=[
-                    run.folder.name,
-                    f"{run.bench}, {run.version}",
+                    report.Cell(
+                        content=report.named(run.folder.name, f"{run.bench}, {run.version}"),
+                        sort=run.folder.name,
+                    ),
                     run.model,
                     report.Cell(
                         content=report.badge(run.state, _STATES[run.state]), value=run.state
@@ -216,8 +217,6 @@ def _runs(board: Board) -> Html:
     for folder, why in board.unread.items():
         unread = report.Cell(content=report.badge("unreadable", "bad"), value="unreadable")
         rows.append(
-            report.Row(
-                cells=[folder.name, None, None, unread, None, None, "no", why], anchor=str(folder)
-            )
+            report.Row(cells=[folder.name, None, unread, None, None, "no", why], anchor=str(folder))
         )
     return report.table(columns, rows, name="runs", pinned=True)

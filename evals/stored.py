@@ -156,7 +156,10 @@ def _state(
         return "unfinished", f"its last sitting has not ended; {judged} samples judged so far"
     if summary.get("kinds") != kinds:
         said = summary.get("judged")
-        return "stale", f"its summary is over {said} other verdicts than the {judged} in its rows"
+        return (
+            "stale",
+            f"its summary counts {said} verdicts, its rows hold {judged}, not the same ones",
+        )
     if summary.get("status") == FAILED:
         planned = summary.get("planned", 0)
         return "failed", f"{planned - judged} of {planned} samples were lost"

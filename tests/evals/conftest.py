@@ -43,7 +43,8 @@ def humaneval() -> HumanEval:
     return HumanEval()
 
 
-@pytest.fixture(scope="session")
+# Of a module, not of the session: two Playwrights cannot be open in one process.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     """A headless Chromium."""
     if not shutil.which(CHROMIUM):

@@ -157,7 +157,7 @@ def test_no_text_becomes_markup_in_any_drawing(old: str, new: str) -> None:
 def test_both_texts_can_be_read_back_from_a_difference(text: str) -> None:
     other = text.replace("a", "c")
     drawn = report.diff(text, other)
-    if len(text.split("\n")) > 6 or not text:
+    if len(text.split("\n")) > 4 or not text:
         return  # folded, or nothing at all
     for side, wanted in ((1, text), (3, other)):
         lines = [
