@@ -130,7 +130,7 @@ def _how(run: Stored) -> str:
     """Return what is not usual in how the answers were drawn."""
     words = []
     samples = int(run.recipe.get("samples", 1))
-    temperature = float(run.recipe.get("sampling", {}).get("temperature", 0.0))
+    temperature = run.recipe.get("sampling", {}).get("temperature")  # None: the benchmark's own
     if samples > 1:
         words.append(f"{samples} samples")
     if temperature:
