@@ -329,21 +329,21 @@ class EvalPlus(Bench):
         )
 
     def _reference(self, problem: Problem, calls: Sequence[Sequence[Any]]) -> Reference:
-        task = self._task(problem, calls)
+        task = self.task(problem, calls)
         known = reference.find(task)
         if known is None:
             place = next(i for i, one in enumerate(self._problems) if one.key == problem.key)
-            ahead = [
-                self._task(one, self._calls(one)[0])
-                for one in self._problems[place + 1 : place + _AHEAD]
-            ]
+            ahead = [self.task(one) for one in self._problems[place + 1 : place + _AHEAD]]
             reference.compute([task, *(one for one in ahead if reference.find(one) is None)])
             known = reference.find(task)
         if known is None:
             raise MachineLacks(f"{self.name}: the cache of expected outputs cannot be read")
         return known
 
-    def _task(self, problem: Problem, calls: Sequence[Sequence[Any]]) -> Task:
+    def task(self, problem: Problem, calls: Sequence[Sequence[Any]] | None = None) -> Task:
+        """Return the run of upstream's solution that says what is expected."""
+        if calls is None:
+            calls = self._calls(problem)[0]
         return Task(
             key=problem.key,
             source=problem.prompt + problem.canonical,
