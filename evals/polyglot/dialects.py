@@ -124,7 +124,9 @@ def _go(test: str) -> str:
 
 def _java(test: str) -> str:
     edited(test, (r"throw new java\.lang\.Exception\(", ""), (r"^class Main\b", ""))
-    return before_last(test, 2, '\njava.lang.System.out.println("\\nSEEDCODER_WORD");')
+    # Upstream's expected values are made by names that a class of the program's could take.
+    named = re.sub(r"(?<![\w.\"])(Arrays|HashMap)(?=\.|<|\()", r"java.util.\1", test)
+    return before_last(named, 2, '\njava.lang.System.out.println("\\nSEEDCODER_WORD");')
 
 
 def _csharp(test: str) -> str:

@@ -31,7 +31,7 @@ from typing import Any, Final
 from evals.bench import Bench, Style
 from evals.data import DataFile, digests
 from evals.extract import extract
-from evals.polyglot import replies
+from evals.polyglot import faulty, replies
 from evals.polyglot.dialects import DIALECTS
 from evals.polyglot.files import HUMANEVAL, MBXP, Series, check_languages, chosen, nothing
 from evals.problem import Problem
@@ -148,8 +148,10 @@ class Mxeval(Bench):
             return _program(problem, "")
         for stop in _stops_of(problem.language):
             text = text.partition(stop)[0]
-        end = "" if problem.language == "python" else DIALECTS[problem.language].end
-        return _program(problem, _asked(problem, style) + text.rstrip("\n") + end)
+        text = text.rstrip("\n")
+        # Some close their function in another column than it began in.
+        end = "" if problem.language == "python" else replies.missing_end(text, problem.language)
+        return _program(problem, _asked(problem, style) + text + end)
 
     def assembled(self, problem: Problem, completion: str) -> Program:
         """Return prompt + completion as it is, as upstream's own sample files are judged."""
@@ -159,6 +161,9 @@ class Mxeval(Bench):
         """Return upstream's test: in a box of its own for Python, else beside the program."""
         test = problem.tests["test"]
         if problem.language == "python":
+            if _number(problem) in faulty.PYTHON_TOGETHER and self.name == "mbxp":
+                said = f"\ncheck({problem.entry_point})\nprint('\\nSEEDCODER_WORD')\n"
+                return BesideTests(after=test + said, wrong_words=("AssertionError",))
             return AssertTests(
                 test=test,
                 entry_point=problem.entry_point,
@@ -172,8 +177,13 @@ class Mxeval(Bench):
         return Limits(cpu_s=10.0, memory_mb=1024, compile_cpu_s=100.0)
 
     def canonical(self, problem: Problem) -> Program | None:
-        """Return upstream's solution; None where there is none, as in all HumanEval but Python."""
-        return self.assembled(problem, problem.canonical) if problem.canonical else None
+        """Return upstream's solution; None where there is none, as in all HumanEval but Python, or
+        where it fails upstream's own grading."""
+        known = {"python": faulty.PYTHON, "javascript": faulty.JAVASCRIPT}
+        wrong = self.name == "mbxp" and _number(problem) in known.get(problem.language, ())
+        return (
+            self.assembled(problem, problem.canonical) if problem.canonical and not wrong else None
+        )
 
     def broken(self, problem: Problem) -> Program | None:
         """Return a body that answers nothing right; in Python upstream's solution, spoilt."""
@@ -219,6 +229,11 @@ def _program(problem: Problem, source: str) -> Program:
     if source and problem.language in DIALECTS:
         source = DIALECTS[problem.language].source(source)
     return Program(language=problem.language, source=source)
+
+
+def _number(problem: Problem) -> int:
+    number = problem.key.rpartition("/")[2]
+    return int(number) if number.isdecimal() else -1
 
 
 def _stops_of(language: str) -> tuple[str, ...]:

@@ -30,7 +30,7 @@ def program(
     if not code.strip():
         return ""
     if not _defines(code, entry_point):
-        return f"{prompt.rstrip()}\n{code}{_open_end(code, language)}"
+        return f"{prompt.rstrip()}\n{code}{missing_end(code, language)}"
     make = _WHOLE.get(language)
     return (make(code, prompt, entry_point, test) if make else code).rstrip() + "\n"
 
@@ -57,14 +57,14 @@ def _defines(code: str, entry_point: str) -> bool:
     )
 
 
-def _open_end(code: str, language: str) -> str:
+def missing_end(code: str, language: str) -> str:
     """Return what closes the function of the prompt behind a body, where the body did not."""
     end = DIALECTS[language].end
     if language == "ruby":
         return "" if code.rstrip().endswith("\nend") else end
     blank = blanked(code)
     missing = end.count("}") - (blank.count("}") - blank.count("{"))
-    return "\n" + "}\n" * max(0, missing)
+    return end if missing >= end.count("}") else "\n" + "}\n" * max(0, missing)
 
 
 def _php(code: str, prompt: str, entry_point: str, test: str) -> str:
