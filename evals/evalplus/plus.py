@@ -41,6 +41,7 @@ from evals.evalplus.disabled import disabled
 from evals.evalplus.inputs import mbpp_arguments
 from evals.evalplus.oracle import AS_SETS, NOT_NONE, accepts, wanted
 from evals.evalplus.reference import Reference, Task
+from evals.evalplus.releases import GET, RELEASES
 from evals.problem import Problem, Score
 from evals.scores import pass_scores
 from evals.spoil import spoilt
@@ -58,31 +59,6 @@ Variant = Literal["full", "mini", "noextreme"]
 _COLUMNS: Final = (
     "task_id", "prompt", "entry_point", "canonical_solution", "base_input", "plus_input", "atol",
 )  # fmt: skip
-_GET: Final = "{file} of release {version} of github.com/evalplus/{repo} (Apache-2.0)"
-_FILES: Final = {
-    ("humaneval", "v0.1.10", "full"): (
-        "HumanEvalPlus.jsonl.gz", 164,
-        "272720b90ac375502c8ed23cd791c2a93dfb22a911641a494da74a426c09f101",
-    ),
-    ("humaneval", "v0.1.10", "mini"): (
-        "HumanEvalPlus-Mini.jsonl.gz", 164,
-        "91486741f1627101021fbe50523df08eebb5b0bf5e804b633dcd5ca3c14dbd2f",
-    ),
-    ("humaneval", "v0.1.10", "noextreme"): (
-        "HumanEvalPlus-NoExtreme.jsonl.gz", 164,
-        "298f79977b2663b8b8ab6b5fa50b17d6f23a92603d24f39e26203fe58c37eeda",
-    ),
-    ("mbpp", "v0.2.0", "full"): (
-        "MbppPlus.jsonl.gz", 378,
-        "af43697e8791c4c149bdfd6b489d8b5412507551ac20e28a439f650b8225db63",
-    ),
-    ("mbpp", "v0.2.0", "noextreme"): (
-        "MbppPlus-NoExtreme.jsonl.gz", 378,
-        "72d32acaea73d5606cb97041b30d45bbda9435a675369d3e31965513ee94e564",
-    ),
-    # Released before digests were kept with it: its number of tasks is checked.
-    ("mbpp", "v0.1.0", "full"): ("MbppPlus-v0.1.0.jsonl.gz", 399, None),
-}  # fmt: skip
 _DATES: Final = {"humaneval": "2021-07-07", "mbpp": "2021-08-16"}  # the papers' first versions
 _FACTOR: Final = 4.0  # DEFAULT_GT_TIME_LIMIT_FACTOR, evalplus/config.py
 _MOST_CPU_S: Final = 120.0  # EVALPLUS_TIMEOUT_PER_TASK, for base and for extra inputs
@@ -132,7 +108,7 @@ class EvalPlus(Bench):
         self._dataset: Dataset = dataset
         self._cpu_s = cpu_s
         self._compatible = compatible
-        found = _FILES.get((dataset, release, variant))
+        found = RELEASES.get((dataset, release, variant))
         if found is None:
             raise UsageError(f"{self.name}: release {release} has no variant {variant!r}")
         file, self._count, digest = found
@@ -143,7 +119,7 @@ class EvalPlus(Bench):
                 folder=f"{dataset}plus",
                 file=file,
                 sha256=digest if path is None else None,
-                get=_GET.format(file=file, version=release, repo=repo),
+                get=GET.format(file=file, version=release, repo=repo),
             ),
             path,
         )
