@@ -18,15 +18,22 @@ _BUDGET_S: Final = 5.0  # ours: CPU seconds; tracing slows a program down tenfol
 
 # In the scope of `evals.together`: TESTS, module, quiet.
 MEASURE: Final = f"""
+def begins(node):
+    return min([node.lineno, *(x.lineno for x in getattr(node, "decorator_list", ()))])
+
+
 def first_lines(tree):
     found = {{}}
     for node in ast.walk(tree):
-        if not isinstance(node, ast.stmt):
+        if not isinstance(node, (ast.stmt, ast.ExceptHandler)):
             continue
         body = getattr(node, "body", None)
-        last = body[0].lineno - 1 if isinstance(body, list) and body else node.end_lineno
+        last = begins(body[0]) - 1 if isinstance(body, list) and body else node.end_lineno
         for line in range(node.lineno, max(last, node.lineno) + 1):
             found.setdefault(line, node.lineno)
+        for decorator in getattr(node, "decorator_list", ()):  # each is a statement there
+            for line in range(decorator.lineno, decorator.end_lineno + 1):
+                found.setdefault(line, decorator.lineno)
     for node in ast.walk(tree):  # docstrings, and other strings that stand alone
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
             for line in range(node.lineno, node.end_lineno + 1):

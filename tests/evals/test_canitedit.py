@@ -100,6 +100,18 @@ def test_code_that_no_test_executes_is_excess(pool: Pool, tmp_path: Path) -> Non
     assert values == {"covered_percent": 82.0}  # 9 of 11
 
 
+def test_decorators_and_handlers_count_as_coverage_py_counts_them(
+    pool: Pool, tmp_path: Path
+) -> None:
+    more = (
+        "\n    def many(self):\n        @staticmethod\n        def inner():\n            return 1\n"
+        "        try:\n            return inner()\n        except KeyError:\n            return 0\n"
+    )
+    verdict, values = judged(pool, bench_of(tmp_path), fenced(AFTER + more))
+    assert verdict.ok
+    assert values == {"covered_percent": 53.0}  # coverage 7: 15 statements, 7 missed
+
+
 def test_a_program_that_takes_long_is_judged_without_a_measure(pool: Pool, tmp_path: Path) -> None:
     slow = AFTER + "\n\nimport sys\nif sys.gettrace():\n    raise RuntimeError\n"
     verdict, values = judged(pool, bench_of(tmp_path), fenced(slow))
