@@ -124,6 +124,14 @@ class Bench(Protocol):
         """
         ...
 
+    def solution(self, problem: Problem, source: str) -> Program:
+        """Return what to judge, of an answer that is whole already (samples of other suites).
+
+        By default the source as it stands; benchmarks that put code of theirs around a program, or
+        whose answers are no programs, do that here.
+        """
+        return Program(language=problem.language, source=source)
+
     def tests(self, problem: Problem) -> Tests | TextTests:
         """Return the tests that judge a program."""
         ...

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import typer
 from typer.core import TyperGroup
 
 RUNS: Final = Path("runs")
+ExportFormat = Literal["evalplus", "lcb", "lm-eval", "inspect"]
+ImportFormat = Literal["evalplus", "lcb"]
 
 
 class RecipeFirst(TyperGroup):
@@ -141,19 +143,21 @@ def list_benchmarks(as_json: _Json = False) -> None:
     from evals.catalogue import BENCHES
     from evals.data import only_here
     from evals.printed import print_benchmarks
-    from seedcoder.errors import MachineLacks
+    from seedcoder.errors import SeedcoderError
 
     rows = []
     for name, entry in BENCHES.items():
         bench = open_bench(name)
-        row: dict[str, Any] = {"name": name, "version": bench.version, "licence": bench.licence}
+        row: dict[str, Any] = {"name": name, "version": "", "licence": bench.licence}
         row |= {"about": entry.about, "protocols": list(entry.protocols)}
+        problems, lacks, left_out = 0, "", {}
         try:
             with only_here():
-                problems, lacks = len(bench.problems()), ""
+                problems = len(bench.problems())
                 left_out = dict(bench.left_out())
-        except MachineLacks as error:
-            problems, lacks, left_out = 0, str(error), {}
+                row["version"] = bench.version
+        except SeedcoderError as error:
+            lacks = str(error)
         rows.append({**row, "problems": problems, "lacks": lacks, "left_out": left_out})
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
@@ -171,6 +175,58 @@ def predictions(
     from evals.swe.predictions import predictions_of, write_predictions
 
     typer.echo(f"{write_predictions(out, predictions_of(folder, sample))} patches written to {out}")
+
+
+@app.command()
+def export(
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
+    out: Annotated[Path, typer.Option(help="The file to write; for lm-eval a folder.")],
+    to: Annotated[ExportFormat, typer.Option("--format", help="Whose form.")],
+    completions: Annotated[
+        bool, typer.Option(help="evalplus: what follows the prompt, not the whole program.")
+    ] = False,
+) -> None:
+    """Write a run in the form of EvalPlus, LiveCodeBench, lm-eval or Inspect."""
+    from evals.interop.exchange import export_run
+
+    typer.echo(export_run(folder, out, to, form="completion" if completions else "solution"))
+
+
+@app.command("import")
+def import_samples(
+    file: Annotated[Path, typer.Argument(help="EvalPlus samples, or LiveCodeBench outputs.")],
+    to: Annotated[ImportFormat, typer.Option("--format", help="Whose form it has.")],
+    bench: Annotated[str, typer.Option(help="What the samples answer; see `eval list`.")],
+    option: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE", help="An option of the benchmark: version='v0.1.0'."),
+    ] = None,
+    samples: Annotated[int | None, typer.Option(min=1, help="Only so many of each.")] = None,
+    name: Annotated[str | None, typer.Option(help="The run's name.")] = None,
+    runs: Annotated[Path, typer.Option(help="Where run folders lie.")] = RUNS,
+    check_gold: Annotated[
+        bool, typer.Option(help="Judge canonical and broken solutions first.")
+    ] = True,
+    as_json: _Json = False,
+) -> None:
+    """Judge samples that another suite wrote, as a run: no model is needed. Resumes."""
+    from evals.interop.exchange import import_samples as judge_samples
+    from evals.result import FAILED
+    from seedcoder.recipe_layers import overrides
+
+    result = judge_samples(
+        file,
+        to,
+        bench=bench,
+        options=overrides(option or []),
+        samples=samples,
+        name=name,
+        root=runs,
+        check_gold=check_gold,
+    )
+    _show(result, as_json)
+    if result.status == FAILED:
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -182,7 +182,7 @@ class CruxEval(Bench):
 
     def program(self, problem: Problem, text: str, style: Style) -> Program:
         """Return the function and the answer's expression; "" for an answer upstream never runs."""
-        return self.graded(problem, self.extracted(text, chat=style.protocol == "chat"))
+        return self.solution(problem, self.extracted(text, chat=style.protocol == "chat"))
 
     def extracted(self, text: str, *, chat: bool) -> str:
         """Return the answer in a reply, as upstream takes it out."""
@@ -197,13 +197,13 @@ class CruxEval(Bench):
             text = text.split("assert")[1].strip()
         return text.strip()
 
-    def graded(self, problem: Problem, answer: str) -> Program:
+    def solution(self, problem: Problem, source: str) -> Program:
         """Return the program that judges an answer taken out of a reply (upstream's `generations`).
 
         Its source is "" where upstream does not run the answer, and one that cannot be compiled
         where upstream's assertion cannot, or where the answer makes another assertion of it.
         """
-        code = problem.tests["code"]
+        code, answer = problem.tests["code"], source
         if self._mode == "input" and "f(" not in answer:
             return Program.python("")
         if self._mode == "output" and f"f({problem.tests['input']})" in answer:
@@ -220,7 +220,7 @@ class CruxEval(Bench):
 
     def canonical(self, problem: Problem) -> Program:
         """Return the published answer: the output, or a call with the input."""
-        return self.graded(problem, problem.canonical)
+        return self.solution(problem, problem.canonical)
 
     def broken(self, problem: Problem) -> Program:
         """Return the published answer with its value off by one, negated or longer."""

@@ -28,11 +28,11 @@ class _Table(BaseModel):
 
 
 class SamplingTable(_Table):
-    """How tokens are drawn; what is left out is the protocol's own choice."""
+    """How tokens are drawn; what is left out is the benchmark's own choice, seed 0."""
 
     max_tokens: int | None = Field(default=None, ge=1)
-    temperature: float = Field(default=0.0, ge=0.0)
-    top_p: float = Field(default=1.0, gt=0.0, le=1.0)
+    temperature: float | None = Field(default=None, ge=0.0)
+    top_p: float | None = Field(default=None, gt=0.0, le=1.0)
     seed: int = 0
     stop: tuple[str, ...] | None = None
     stop_after_fence: bool | None = None
@@ -117,6 +117,8 @@ class EvalRecipe(Recipe):
     prefill, prelude, strip_prompt, fim: see `evals.bench.Style`. options: the benchmark's own.
     limit: only the first so many problems. keys: only these problems, in the benchmark's order.
     majority: with several samples a problem, also score the answer that most of them agree in.
+    whole_programs: replies are programs as they are to be judged (imported samples): nothing is
+    taken out of them.
     think: the tags around a reasoning model's thought, taken off before code is looked for;
     empty for none.
     k: the k of each pass@k that is scored. max_error_rate: the share of samples that may be lost
@@ -133,6 +135,7 @@ class EvalRecipe(Recipe):
     samples: int = Field(default=1, ge=1)
     limit: int | None = Field(default=None, ge=1)
     keys: tuple[str, ...] = ()
+    whole_programs: bool = False
     think: tuple[str, ...] = (OPEN, CLOSE)
     fim: FimTable | None = None
     k: tuple[int, ...] = (1,)

@@ -15,6 +15,7 @@ import hashlib
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -259,7 +260,7 @@ class _Sitting:
             model = self._lend(recipe)
         else:
             model = open_model(recipe.model, threads=recipe.threads, batch=recipe.batch)
-        self._run.note(model=model.name)
+        self._run.note(model=model.name, sampling=asdict(self._sampling()))
         return model
 
     def _work(self) -> Work:
@@ -329,7 +330,9 @@ class _Sitting:
         text = split(sample.text, *tags).answer if tags else sample.text
         return Task(
             key=sample.key,
-            program=self._bench.program(problem, text, self._style),
+            program=self._bench.solution(problem, text)
+            if self._recipe.whole_programs
+            else self._bench.program(problem, text, self._style),
             tests=self._bench.tests(problem),
             limits=self._recipe.limits.over(self._bench.limits(problem)),
         )

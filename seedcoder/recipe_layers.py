@@ -64,6 +64,14 @@ class Layers:
                 below[key] = value
 
 
+def overrides(texts: Sequence[str]) -> dict[str, Any]:
+    """Return what "a.b=1" and its like say together; RecipeError for one that says nothing."""
+    layers = Layers(file=Path())
+    for text in texts:
+        layers._put(_override(text), text)
+    return layers.data
+
+
 def _chain(path: Path) -> list[tuple[Path, dict[str, Any]]]:
     """Return the file, its base, the base of that and so on, each with its data."""
     chain: list[tuple[Path, dict[str, Any]]] = []

@@ -207,6 +207,10 @@ class LiveCodeBench(Bench):
             code = between_last_fences(text)
         return program_of(code, problem.entry_point)
 
+    def solution(self, problem: Problem, source: str) -> Program:
+        """Return code that was taken out of its reply before, as it is judged."""
+        return program_of(source, problem.entry_point)
+
     def tests(self, problem: Problem) -> StdioTests:
         """Return all tests, public ones first. Raises UsageError for a row that holds none."""
         try:

@@ -117,7 +117,7 @@ def _ours(bench: CruxEval, pairs: Pairs, pool: Pool) -> list[Verdict]:
     jobs = [
         Task(
             key=str(number),
-            program=bench.graded(problem, answer),
+            program=bench.solution(problem, answer),
             tests=bench.tests(problem),
             limits=bench.limits(problem),
         )
@@ -292,7 +292,7 @@ def test_majority_votes_are_by_value(small: Path) -> None:
     problem = bench.problems()[0]
 
     def vote(answer: str) -> str | None:
-        source = bench.graded(problem, answer).source
+        source = bench.solution(problem, answer).source
         return bench.ballot(Answer(key="k", problem=problem.key, n=0, program=source))
 
     assert vote("['C', 'AB']") == vote('[\n"C","AB"]') == "['C', 'AB']"

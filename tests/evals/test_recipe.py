@@ -10,6 +10,7 @@ from evals.bench import open_bench
 from evals.catalogue import BENCHES
 from evals.humaneval import HumanEval
 from evals.recipe import EvalRecipe
+from evals.suite import is_suite, load_suite
 from sandbox import Limits
 from seedcoder.errors import RecipeError
 from seedcoder.recipe import load_recipe
@@ -24,13 +25,15 @@ def _load(tmp_path: Path, text: str, *changes: str) -> EvalRecipe:
     return load_recipe(path, EvalRecipe, changes)
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "recipes" / "eval").glob("*.toml")), ids=str)
-def test_every_recipe_of_the_suite_is_read(path: Path) -> None:
-    recipe = load_recipe(path, EvalRecipe)
-    entry = BENCHES[recipe.bench]
-    assert recipe.protocol in entry.protocols
-    assert recipe.check_gold
-    open_bench(recipe.bench, recipe.options)  # the options are those of the benchmark
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "recipes" / "eval").glob("*.toml")), ids=lambda path: path.name
+)
+def test_every_recipe_is_read_and_fits_its_benchmark(path: Path) -> None:
+    one = [] if is_suite(path) else [(path.stem, load_recipe(path, EvalRecipe))]
+    for _, recipe in one or load_suite(path):
+        assert recipe.protocol in BENCHES[recipe.bench].protocols, recipe.bench
+        assert recipe.check_gold
+        open_bench(recipe.bench, recipe.options)  # the options are those of the benchmark
 
 
 def test_limits_and_sampling_stand_on_the_benchmarks_own(
