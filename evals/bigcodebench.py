@@ -33,6 +33,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from evals.begun import EOS, begun, greedy
 from evals.bench import Bench, Style
 from evals.data import DataFile, Hub, Source, digests
 from evals.extract import extract
@@ -41,7 +42,7 @@ from evals.prune import prune
 from evals.shelf import Shelf, in_words
 from evals.together import unittests, with_judge
 from sandbox import AssertTests, Limits, Program
-from seedcoder.completion import Message, Request, Sampling
+from seedcoder.completion import Request, Sampling
 from seedcoder.errors import UsageError
 
 Split = Literal["complete", "instruct"]
@@ -54,17 +55,7 @@ _COLUMNS: Final = (
 )  # fmt: skip
 _KLASS: Final = "TestCases"
 
-# bigcodebench/generate.py.
-_INSTRUCTION: Final = (
-    "Please provide a self-contained Python script that solves the following problem in a "
-    "markdown code block:"
-)
-_RESPONSE: Final = (
-    "Below is a Python script with a self-contained function that solves the problem and passes "
-    "corresponding tests:"
-)
-# bigcodebench/provider/utility.py; tokens that engines stop at by themselves are left to them.
-_EOS: Final = ("\nif __name__", "\ndef main(", "\nprint(")
+# bigcodebench/generate.py and provider/utility.py have EvalPlus's words and stops, and these.
 _COMPLETION_EOS: Final = ("\ndef ", "\nclass ", "\nimport ", "\nfrom ", "\nassert ")
 _MAX_TOKENS: Final = 1280  # bigcodebench/provider/base.py
 # eval/utils.py: 240 s of wall time. The rest is ours: numpy's threads count as processes.
@@ -144,25 +135,11 @@ class BigCodeBench(Bench):
         asked = problem.prompt.strip()
         if self._split == "complete":
             asked = f"```\n{asked}\n```"
-        question = f"{_INSTRUCTION}\n{asked}"
-        if not style.prefill:
-            return Request(key=problem.key, prompt=(Message(role="user", content=question),))
-        return Request(
-            key=problem.key,
-            prompt=(Message(role="user", content=question + "\n"),),
-            prefill=f"{_RESPONSE}\n```python\n",
-        )
+        return begun(problem.key, asked, style)
 
     def sampling(self, style: Style) -> Sampling:
         """Return upstream's sampling: greedy, its stop strings, its length."""
-        stop: tuple[str, ...] = (*_EOS, *_COMPLETION_EOS)
-        if style.protocol == "chat":
-            stop = ("\n```\n", *_EOS) if style.prefill else ()
-        return Sampling(
-            max_tokens=_MAX_TOKENS,
-            stop=stop,
-            stop_after_fence=style.protocol == "chat" and style.prefill,
-        )
+        return greedy(style, (*EOS, *_COMPLETION_EOS), _MAX_TOKENS)
 
     def program(self, problem: Problem, text: str, style: Style) -> Program:
         """Return the sanitized and calibrated program."""

@@ -41,6 +41,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
+from evals.begun import begun, greedy
 from evals.bench import Bench, Style
 from evals.data import DataFile, Source, digests
 from evals.extract import extract
@@ -48,7 +49,7 @@ from evals.problem import Problem
 from evals.prune import prune
 from evals.spoil import spoilt
 from sandbox import AssertTests, Program
-from seedcoder.completion import Message, Request, Sampling
+from seedcoder.completion import Request, Sampling
 
 SHA256: Final = "b796127e635a67f93fb35c04f4cb03cf06f38c8072ee7cee8833d7bee06979ef"
 SOURCE: Final = Source(
@@ -63,17 +64,6 @@ _COLUMNS: Final = ("task_id", "prompt", "entry_point", "canonical_solution", "te
 
 # The five of Chen et al. 2021.
 _COMPLETION_STOPS: Final = ("\nclass", "\ndef", "\n#", "\nif", "\nprint")
-# evalplus/provider/utility.py (EOS) and hf.py.
-_CHAT_STOPS: Final = ("\n```\n", "\nif __name__", "\ndef main(", "\nprint(")
-# evalplus/codegen.py.
-_INSTRUCTION: Final = (
-    "Please provide a self-contained Python script that solves the following problem in a "
-    "markdown code block:"
-)
-_RESPONSE: Final = (
-    "Below is a Python script with a self-contained function that solves the problem and passes "
-    "corresponding tests:"
-)
 _MAX_TOKENS: Final = {"completion": 512, "chat": 768}  # ours; evalplus/provider/base.py
 
 
@@ -106,25 +96,11 @@ class HumanEval(Bench):
         if style.protocol == "completion":
             return Request(key=problem.key, prompt=_asked(problem, style))
         fence = "```" if style.prefill else "```python"
-        question = f"{_INSTRUCTION}\n{fence}\n{problem.prompt.strip()}\n```"
-        if not style.prefill:
-            return Request(key=problem.key, prompt=(Message(role="user", content=question),))
-        return Request(
-            key=problem.key,
-            prompt=(Message(role="user", content=question + "\n"),),
-            prefill=f"{_RESPONSE}\n```python\n",
-        )
+        return begun(problem.key, f"{fence}\n{problem.prompt.strip()}\n```", style)
 
     def sampling(self, style: Style) -> Sampling:
         """Return upstream's sampling: greedy, its stop strings, its length."""
-        stop: tuple[str, ...] = _COMPLETION_STOPS
-        if style.protocol == "chat":
-            stop = _CHAT_STOPS if style.prefill else ()
-        return Sampling(
-            max_tokens=_MAX_TOKENS[style.protocol],
-            stop=stop,
-            stop_after_fence=style.protocol == "chat" and style.prefill,
-        )
+        return greedy(style, _COMPLETION_STOPS, _MAX_TOKENS[style.protocol])
 
     def program(self, problem: Problem, text: str, style: Style) -> Program:
         """Return the program to judge; its source is "" when there is no code in the reply.

@@ -17,28 +17,19 @@ from __future__ import annotations
 import ast
 from typing import Final, Literal
 
+from evals.begun import EOS, begun, greedy
 from evals.bench import Style
 from evals.extract import extract
 from evals.problem import Problem
 from evals.prune import prune
-from seedcoder.completion import Message, Request, Sampling
+from seedcoder.completion import Request, Sampling
 
 Dataset = Literal["humaneval", "mbpp"]
 
-_EOS: Final = ("\nif __name__", "\ndef main(", "\nprint(")
 _COMPLETION_STOPS: Final = {
-    "humaneval": (*_EOS, "\ndef ", "\nclass ", "\nimport ", "\nfrom ", "\nassert "),
-    "mbpp": (*_EOS, '\n"""', "\nassert"),
+    "humaneval": (*EOS, "\ndef ", "\nclass ", "\nimport ", "\nfrom ", "\nassert "),
+    "mbpp": (*EOS, '\n"""', "\nassert"),
 }
-_CHAT_STOPS: Final = ("\n```\n", *_EOS)
-_INSTRUCTION: Final = (
-    "Please provide a self-contained Python script that solves the following problem in a "
-    "markdown code block:"
-)
-_RESPONSE: Final = (
-    "Below is a Python script with a self-contained function that solves the problem and passes "
-    "corresponding tests:"
-)
 _MAX_TOKENS: Final = 768  # evalplus/provider/base.py
 
 
@@ -47,26 +38,12 @@ def asked(problem: Problem, style: Style) -> Request:
     if style.protocol == "completion":
         return Request(key=problem.key, prompt=_head(problem, style))
     fence = "```" if style.prefill else "```python"
-    question = f"{_INSTRUCTION}\n{fence}\n{problem.prompt.strip()}\n```"
-    if not style.prefill:
-        return Request(key=problem.key, prompt=(Message(role="user", content=question),))
-    return Request(
-        key=problem.key,
-        prompt=(Message(role="user", content=question + "\n"),),
-        prefill=f"{_RESPONSE}\n```python\n",
-    )
+    return begun(problem.key, f"{fence}\n{problem.prompt.strip()}\n```", style)
 
 
 def sampling(dataset: Dataset, style: Style) -> Sampling:
     """Return its sampling: greedy, its stop strings, its length."""
-    stop: tuple[str, ...] = _COMPLETION_STOPS[dataset]
-    if style.protocol == "chat":
-        stop = _CHAT_STOPS if style.prefill else ()
-    return Sampling(
-        max_tokens=_MAX_TOKENS,
-        stop=stop,
-        stop_after_fence=style.protocol == "chat" and style.prefill,
-    )
+    return greedy(style, _COMPLETION_STOPS[dataset], _MAX_TOKENS)
 
 
 def source(dataset: Dataset, problem: Problem, text: str, style: Style) -> str:
