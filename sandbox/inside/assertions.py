@@ -350,15 +350,25 @@ def overwrite(old: Any, new: Any) -> None:
 def _overwrite_members(old: Any, keys: Sequence[Any] | range, new: Any) -> None:
     for key in keys:
         before, after = old[key], new[key]
-        if isinstance(before, list | dict | set | bytearray | tuple) and type(before) is type(
-            after
-        ):
-            if isinstance(before, tuple) and len(before) != len(after):
-                old[key] = after
-            else:
-                overwrite(before, after)
+        if isinstance(before, list | dict | set | bytearray | tuple) and _is_same(before, after):
+            overwrite(before, after)
         else:
             old[key] = after
+
+
+def _is_same(before: Any, after: Any) -> bool:
+    """Return whether `before` can become `after` by its mutable parts alone.
+
+    A tuple cannot where anything else in it differs: it is another tuple that stands there now (a
+    list of pairs that was sorted).
+    """
+    if type(before) is not type(after):
+        return False
+    if isinstance(before, tuple):
+        return len(before) == len(after) and all(map(_is_same, before, after))
+    if isinstance(before, list | dict | set | bytearray) or type(before).__module__ == "numpy":
+        return True
+    return bool(before == after or (before != before and after != after))
 
 
 def short(value: Any) -> str:

@@ -70,6 +70,19 @@ IN_PLACE = {
         "def f(x): x[0] = 'one'; x[1] = [1]",
         "x = [1, 2]\ncandidate(x)\nassert x == ['one', [1]]",
     ),
+    "pairs that change places": (
+        "def f(x): x.sort()",
+        "x = [('b', 1), ('a', 2)]\ncandidate(x)\nassert x == [('a', 2), ('b', 1)]",
+    ),
+    "pairs of other types that change places": (
+        "def f(x): x[0], x[1] = x[1], x[0]",
+        "x = [('b', 'c'), ('a', 2)]\ncandidate(x)\nassert x == [('a', 2), ('b', 'c')]",
+    ),
+    "a list in a pair that stays": (
+        "def f(x): x[0][1].append(1); x[1] = ('z', [])",
+        "inner = []\nx = [('a', inner), ('b', [])]\ncandidate(x)\n"
+        "assert x == [('a', [1]), ('z', [])] and x[0][1] is inner",
+    ),
     "and raises": (
         "def f(x):\n    x.append(1)\n    raise ValueError",
         "x = []\ntry:\n    candidate(x)\nexcept ValueError: pass\nassert x == [1]",
