@@ -91,7 +91,7 @@ def import_samples(
     opened = open_bench(bench, options)
     problems = opened.problems()
     programs = _READERS[format](path, problems)
-    if not programs:
+    if not any(programs.values()):
         raise UsageError(f"{path} holds no samples")
     counts = {key: len(texts) for key, texts in programs.items()}
     fewest, most = min(counts.values()), max(counts.values())

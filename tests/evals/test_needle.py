@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from evals.needle_haystack import CHARS_PER_TOKEN
 from evals.recipe import EvalRecipe
 from evals.runner import evaluate
 from sandbox import Kind, Pool, Verdict
+from seedcoder.completion import Completion, Request, Sampling
 from seedcoder.errors import UsageError
 
 COMPLETION = Style(protocol="completion")
@@ -167,6 +168,46 @@ def test_a_run_has_a_score_for_each_length_and_depth(
     assert tally.parts["length:1024"].value == 1.0
     assert tally.parts["length:4096"].value == 0.0
     assert tally.parts["depth:50"].value == 0.5
+
+
+class _SmallContext:
+    """A model whose context takes the short prompts only, and that finds every needle there."""
+
+    name = "small context"
+
+    def __init__(self, values: dict[str, str]) -> None:
+        self._values = values
+
+    def generate(
+        self, requests: Iterable[Request], sampling: Sampling, n: int = 1
+    ) -> Iterator[Completion]:
+        for request in requests:
+            fits = len(request.prompt) < 2048 * CHARS_PER_TOKEN
+            text = f" {self._values[request.key]}" if fits else ""
+            yield Completion(key=request.key, text=text, finish="stop" if fits else "overflow")
+
+    def close(self) -> None:
+        pass
+
+
+def test_a_prompt_beyond_the_context_is_a_wrong_answer_and_is_counted(
+    bench: Needle, tmp_path: Path
+) -> None:
+    recipe = EvalRecipe.model_validate(
+        {
+            "bench": "needle",
+            "options": {name: list(values) for name, values in GRID.items()},
+            "model": "lent",
+            "protocol": "completion",
+            "max_error_rate": 0.0,
+        }
+    )
+    model = _SmallContext({p.key: p.tests["value"] for p in bench.problems()})
+    result = evaluate(recipe, name="needle", root=tmp_path, lend=lambda _: model)
+    tally = result.tally
+    assert (result.status, tally.judged, tally.overflows) == ("complete", 6, 3)
+    assert tally.scores[0].value == 0.5
+    assert tally.parts["length:4096"].value == 0.0
 
 
 @pytest.mark.parametrize(
