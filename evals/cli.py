@@ -202,6 +202,7 @@ def import_samples(
         typer.Option(metavar="KEY=VALUE", help="An option of the benchmark: version='v0.1.0'."),
     ] = None,
     samples: Annotated[int | None, typer.Option(min=1, help="Only so many of each.")] = None,
+    k: Annotated[list[int] | None, typer.Option(min=1, help="The k of each pass@k.")] = None,
     name: Annotated[str | None, typer.Option(help="The run's name.")] = None,
     runs: Annotated[Path, typer.Option(help="Where run folders lie.")] = RUNS,
     check_gold: Annotated[
@@ -220,6 +221,7 @@ def import_samples(
         bench=bench,
         options=overrides(option or []),
         samples=samples,
+        k=k or [1],
         name=name,
         root=runs,
         check_gold=check_gold,

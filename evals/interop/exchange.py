@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -77,6 +77,7 @@ def import_samples(
     bench: str,
     options: Mapping[str, Any] | None = None,
     samples: int | None = None,
+    k: Sequence[int] = (1,),
     name: str | None = None,
     root: Path,
     check_gold: bool = True,
@@ -84,7 +85,8 @@ def import_samples(
     """Judge the samples in a file as a run in a folder under `root`; return how it stands.
 
     samples: of each problem, only the first so many; by default all, which must be as many for
-    each. name: of the run, by default the file's. Raises UsageError for a file that does not fit.
+    each. k: of each pass@k. name: of the run, by default the file's. Raises UsageError for a file
+    that does not fit.
     """
     if not path.is_file():
         raise UsageError(f"no file {path}")
@@ -112,6 +114,7 @@ def import_samples(
                 "protocol": "completion",
                 "whole_programs": True,
                 "samples": wanted,
+                "k": list(k),
                 "keys": keys,
                 "think": (),
                 "check_gold": check_gold,
@@ -119,7 +122,8 @@ def import_samples(
         )
     except ValidationError as error:
         first = error.errors()[0]
-        raise UsageError(f"import: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+        place = ".".join(map(str, first["loc"])) or "samples"
+        raise UsageError(f"import: {place}: {first['msg']}") from error
     given = Given(path.stem, programs)
     return evaluate(recipe, name=name or _run_name(path), root=root, lend=lambda _: given)
 

@@ -218,7 +218,7 @@ def test_the_answer_is_taken_out_as_upstream_does(
         (0, "['C', 'AB']\nraise ValueError", Kind.WRONG),
         (0, "['C', 'AB']\nx = 1", Kind.PASSED),
         (1, "1", Kind.PASSED),
-        (1, "f(1001, 2)", Kind.TIMEOUT),
+        pytest.param(1, "f(1001, 2)", Kind.TIMEOUT, marks=pytest.mark.slow),
         (2, "{4: 8.0}", Kind.PASSED),
         (2, "__import__('collections').Counter({4: 8})", Kind.PASSED),
     ],
