@@ -167,12 +167,16 @@ def _room(call: Call) -> int:
 def _call_failure(
     tests: CallTests, index: int, call: Call, answers: list[str], outcome: Outcome
 ) -> Failure | None:
-    words = [short(arg) for arg in call.args] + [f"{k}={short(v)}" for k, v in call.kwargs.items()]
-    test = f"{tests.entry_point}({', '.join(words)})"
-
     def failure(got: str, reason: str) -> Failure:
+        # Words for failures only: most calls are right, and their arguments can be long.
+        words = [short(arg) for arg in call.args]
+        words += [f"{name}={short(value)}" for name, value in call.kwargs.items()]
         return Failure(
-            index=index, test=test, expected=short(call.expected), got=got, reason=reason
+            index=index,
+            test=f"{tests.entry_point}({', '.join(words)})",
+            expected=short(call.expected),
+            got=got,
+            reason=reason,
         )
 
     if index >= len(answers):
