@@ -26,7 +26,12 @@ def data_dir() -> Path:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of one container engine in one process: it is started once."""
+    """Keep apart from each other what shares one thing of the machine.
+
+    One container engine, started once; one unprivileged user, whose processes are counted together.
+    """
     for item in items:
         if "docker_engine" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.xdist_group("docker"))
+        elif "unprivileged" in item.name or "nobody" in item.name:
+            item.add_marker(pytest.mark.xdist_group("nobody"))
