@@ -61,7 +61,7 @@ def _scan(slot: Slot) -> set[str]:
 
 
 def test_no_run_finds_the_source_stdin_files_or_output_of_an_earlier_run(box: LocalBox) -> None:
-    slot = box.slots[0]
+    slot = box.slot("candidate")
     markers = [_marker() for _ in range(5)]
     texts = [f"seed-marker-{one}" for one in markers]
     program = Program(
@@ -84,9 +84,9 @@ def test_no_candidate_finds_the_tests_of_an_earlier_judgement(box: LocalBox) -> 
     for _ in range(10):
         assert box.judge(Program.python("def f(x): return x + 1"), tests, LIMITS).ok
         assert not box.judge(Program.python("def f(x): return x"), tests, LIMITS).ok
-    assert marker not in _scan(box.slots[0])
+    assert marker not in _scan(box.slot("candidate"))
     # The tests' own zygote forgets them too, although no candidate ever runs there.
-    assert marker not in _scan(box.slots[1])
+    assert marker not in _scan(box.slot("tests"))
 
 
 @in_each_box
