@@ -53,7 +53,8 @@ def evaluate(
     """
     bench = open_bench(recipe.bench, recipe.options)
     problems = recipe.chosen(bench.problems())
-    for part, why in bench.left_out().items():
+    left_out = dict(bench.left_out())
+    for part, why in left_out.items():
         log.warning("left out bench=%s part=%s why=%s", bench.name, part, why)
     run = Run.open(
         root,
@@ -66,7 +67,7 @@ def evaluate(
                 "name": bench.name,
                 "version": bench.version,
                 "licence": bench.licence,
-                "left_out": dict(bench.left_out()),
+                "left_out": left_out,
             },
             "machine": machine.facts(),
         },

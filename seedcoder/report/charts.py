@@ -7,7 +7,7 @@ surroundings while its text does not.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from seedcoder.report.markup import Html, Tone, attribute, esc, number, tone_class
@@ -43,16 +43,7 @@ def interval_bar(
     ValueError unless low <= value <= high, all finite, and the span has a width.
     """
     start, end = span
-    numbers = (value, low, high, start, end, *(at for _, at in marks))
-    if not all(map(math.isfinite, numbers)):
-        raise ValueError(f"an interval needs finite numbers, got {numbers}")
-    if not low <= value <= high:
-        raise ValueError(f"value {value} lies outside its interval {low}..{high}")
-    if not start < end:
-        raise ValueError(f"span must have a width, got {start}..{end}")
-
-    def at(x: float) -> float:
-        return 100 * min(1.0, max(0.0, (x - start) / (end - start)))
+    at = _scale(value, low, high, span, *(place for _, place in marks))
 
     def say(x: float) -> str:
         return f"{number(round(100 * x, 1))}%" if percent else number(x)
@@ -103,16 +94,7 @@ def spark(
 
     said: what it shows, for those who do not see it. ValueError as for `interval_bar`.
     """
-    start, end = span
-    if not all(map(math.isfinite, (value, low, high, start, end))):
-        raise ValueError(f"an interval needs finite numbers, got {(value, low, high, start, end)}")
-    if not low <= value <= high:
-        raise ValueError(f"value {value} lies outside its interval {low}..{high}")
-    if not start < end:
-        raise ValueError(f"span must have a width, got {start}..{end}")
-
-    def at(x: float) -> float:
-        return 100 * min(1.0, max(0.0, (x - start) / (end - start)))
+    at = _scale(value, low, high, span)
 
     told = attribute(said or f"{number(value)}, interval {number(low)} to {number(high)}")
     return Html(
@@ -203,3 +185,18 @@ def _anchor(x_percent: float) -> str:
     if x_percent < 8:
         return "start"
     return "end" if x_percent > 92 else "middle"
+
+
+def _scale(
+    value: float, low: float, high: float, span: tuple[float, float], *others: float
+) -> Callable[[float], float]:
+    """Return where on a bar a number stands, in percent; ValueError for what is no interval."""
+    start, end = span
+    numbers = (value, low, high, start, end, *others)
+    if not all(map(math.isfinite, numbers)):
+        raise ValueError(f"an interval needs finite numbers, got {numbers}")
+    if not low <= value <= high:
+        raise ValueError(f"value {value} lies outside its interval {low}..{high}")
+    if not start < end:
+        raise ValueError(f"span must have a width, got {start}..{end}")
+    return lambda x: 100 * min(1.0, max(0.0, (x - start) / (end - start)))
