@@ -26,12 +26,7 @@ def data_dir() -> Path:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep apart from each other what shares one thing of the machine.
-
-    One container engine, started once; one unprivileged user, whose processes are counted together.
-    """
+    """Keep in one process the tests that share the one container engine, which is started once."""
     for item in items:
         if "docker_engine" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.xdist_group("docker"))
-        elif "unprivileged" in item.name or "nobody" in item.name:
-            item.add_marker(pytest.mark.xdist_group("nobody"))

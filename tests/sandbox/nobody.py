@@ -1,4 +1,4 @@
-"""Run a Python program as the user nobody, on a machine whose root runs the tests.
+"""Run a Python program as a user without any rights, on a machine whose root runs the tests.
 
 The interpreter or the checkout may lie in a folder closed to other users (/root). In a mount
 namespace of its own such a folder is covered by an empty one that shows only what is needed.
@@ -14,7 +14,8 @@ from pathlib import Path
 
 from sandbox.inside import kernel
 
-NOBODY = 65534
+# A user of its own for each call: a user's processes are counted together, by the kernel too.
+NOBODY = 2_000_000 + os.getpid()
 
 
 def closed_folders(paths: list[str]) -> list[str]:
