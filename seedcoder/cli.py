@@ -28,7 +28,7 @@ ROOMS: Final = {
     "eval": ("evals.cli:app", "hf", "Measure a model on a benchmark, from a recipe."),
     "curate": ("curate.cli:app", "curate", "Turn raw code and web pages into training data."),
     "train": ("train.cli:app", "train", "Train a model: pretraining, SFT, DPO, GRPO."),
-    "serve": ("serve.cli:app", "serve-cpu", "Serve models behind one OpenAI-compatible address."),
+    "serve": ("serve.cli:app", "serve", "Serve models behind one OpenAI-compatible address."),
 }
 _OURS: Final = frozenset({"seedcoder", "sandbox", "evals", "curate", "train", "serve"})
 

@@ -1,0 +1,17 @@
+"""seedcoder serve"""
+
+from __future__ import annotations
+
+import typer
+
+app = typer.Typer(
+    help="Serve models behind one OpenAI-compatible address.",
+    no_args_is_help=True,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback()
+def _serve() -> None:
+    """Serve models behind one OpenAI-compatible address."""

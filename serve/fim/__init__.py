@@ -1,0 +1,1 @@
+"""Fill in the middle: prompts, ends, and the shapes that editors send."""

@@ -1,0 +1,1 @@
+"""One address for many models: the OpenAI protocol in front of the engines."""
