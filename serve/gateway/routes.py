@@ -1,0 +1,48 @@
+"""The one table of routes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from serve.gateway import chat, completions, health, models
+from serve.gateway.call import Handler
+
+Guard = Literal["key", "health", "metrics", "none"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Way:
+    """One route.
+
+    path: `{name}` is one part of it, `{name:path}` may hold slashes.
+    takes: "json" (an object; `Call.body`), "form" (anything else; `Call.chunks`), "none".
+    guard: "key" asks for a key where the service has keys; "health" and "metrics" do unless the
+        recipe opens them (`open_health`, `open_metrics`).
+    counts: a drain waits for it, and limits of keys hold for it.
+    gives, schema: for the OpenAPI document: media type of the answer, schema of the body.
+    """
+
+    method: Literal["GET", "POST", "DELETE"]
+    path: str
+    handler: Handler
+    tag: str
+    takes: Literal["json", "form", "none"] = "none"
+    guard: Guard = "key"
+    counts: bool = True
+    gives: str = "application/json"
+    schema: dict[str, Any] | None = None
+
+
+WAYS: tuple[Way, ...] = (
+    Way(method="GET", path="/v1/models", handler=models.list_models, tag="models", counts=False),
+    Way(method="GET", path="/v1/models/{model:path}", handler=models.show_model, tag="models",
+        counts=False),
+    Way(method="POST", path="/v1/chat/completions", handler=chat.chat, tag="chat", takes="json"),
+    Way(method="POST", path="/v1/completions", handler=completions.complete, tag="completions",
+        takes="json"),
+    Way(method="GET", path="/health", handler=health.health, tag="health", guard="health",
+        counts=False),
+    Way(method="GET", path="/ready", handler=health.ready, tag="health", guard="health",
+        counts=False),
+)  # fmt: skip
