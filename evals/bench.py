@@ -109,6 +109,10 @@ class Bench(Protocol):
         """Return all problems in upstream's order. Raises MachineLacks when the data is absent."""
         ...
 
+    def count(self) -> int:
+        """Return how many problems there are; raises as `problems` does."""
+        return len(self.problems())
+
     def request(self, problem: Problem, style: Style) -> Request:
         """Return what the model is asked; its key is the problem's."""
         ...

@@ -153,7 +153,7 @@ def list_benchmarks(as_json: _Json = False) -> None:
         problems, lacks, left_out = 0, "", {}
         try:
             with only_here():
-                problems = len(bench.problems())
+                problems = bench.count()
                 left_out = dict(bench.left_out())
                 row["version"] = bench.version
         except SeedcoderError as error:

@@ -152,6 +152,10 @@ class Needle(Bench):
         """Return the grid: by length, then depth, then repeat."""
         return self._problems
 
+    def count(self) -> int:
+        """Return the size of the grid, without making it."""
+        return len(self._lengths) * len(self._depths) * self._repeats
+
     def request(self, problem: Problem, style: Style) -> Request:
         """Return the haystack and the question; the name of the needle is in the question."""
         name, hay = problem.entry_point, problem.prompt

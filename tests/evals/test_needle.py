@@ -64,6 +64,7 @@ def test_prompt_and_reply_fill_the_length_and_do_not_go_over_it(bench: Needle) -
 
 def test_the_same_seed_gives_the_same_problems_and_another_gives_others(bench: Needle) -> None:
     assert needle(**GRID).data_sha256 == bench.data_sha256
+    assert bench.count() == len(bench.problems())
     other = needle(**GRID, seed=1)
     assert other.data_sha256 != bench.data_sha256
     names = {problem.entry_point for problem in (*bench.problems(), *other.problems())}
@@ -72,7 +73,7 @@ def test_the_same_seed_gives_the_same_problems_and_another_gives_others(bench: N
 
 def test_the_papers_grid_is_the_default() -> None:
     made = needle()
-    assert len(made._lengths) * len(made._depths) == 99
+    assert made.count() == len(made._lengths) * len(made._depths) == 99
     assert (made._lengths[0], made._lengths[-1], made._depths[-1]) == (1024, 32768, 100)
 
 
