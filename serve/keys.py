@@ -110,6 +110,12 @@ class KeyHolder:
             )
 
 
+def check_name(name: str) -> None:
+    """Raise UsageError for what cannot be a holder's name."""
+    if not _NAME.fullmatch(name):
+        raise UsageError(f"a name has 1 to 64 letters, digits and ._@-, got {name!r}")
+
+
 def digest_of(secret: str) -> bytes:
     """Return what the database keeps of a key."""
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()
@@ -159,8 +165,7 @@ class KeyStore:
 
         UsageError for a name that a living key has, or that is none.
         """
-        if not _NAME.fullmatch(name):
-            raise UsageError(f"a name has 1 to 64 letters, digits and ._@-, got {name!r}")
+        check_name(name)
         rights, secret = rights or KeyRights(), _new_secret()
         holder = KeyHolder(
             id=f"key_{secrets.token_hex(8)}", name=name, rights=rights, created_at_s=time.time()

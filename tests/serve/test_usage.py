@@ -97,6 +97,7 @@ def test_records_wait_while_another_process_holds_the_database(path):
     assert [line.prompt_tokens for line in report(path)] == [4]
 
 
+@pytest.mark.slow
 def test_what_was_written_survives_a_kill(path):
     program = (
         "import sys, time; from pathlib import Path; from serve.usage import Ledger, Used\n"
