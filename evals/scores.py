@@ -10,7 +10,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING
 
 from evals.problem import Problem, Score
-from evals.stats import bootstrap, pass_at_k, wilson
+from evals.stats import bootstrap, grouped_bootstrap, pass_at_k, wilson
 
 if TYPE_CHECKING:
     from evals.tally import Answer
@@ -57,6 +57,39 @@ def mean_score(
         problems=len(means),
         left_out=len(found) - len(means),
         unit=unit,
+    )
+
+
+def language_mean(
+    answers: Sequence[Answer], problems: Sequence[Problem], k: int, *, seed: int = 0
+) -> Score | None:
+    """Return the mean over languages of their pass@k, each language counting the same.
+
+    The metric names how many there are ("mean of 13 languages"): over others it is another figure.
+    None where fewer than two languages have a problem with k verdicts.
+    """
+    language = {problem.key: problem.language for problem in problems}
+    verdicts: dict[str, list[bool]] = {}
+    for answer in answers:
+        passes = verdicts.setdefault(answer.problem, [])
+        if answer.verdict:
+            passes.append(answer.verdict.ok)
+    groups: dict[str, list[float]] = {}
+    for key, passes in verdicts.items():
+        if len(passes) >= k:
+            value = pass_at_k(len(passes), sum(passes), k)
+            groups.setdefault(language[key], []).append(value)
+    if len(groups) < 2:
+        return None
+    values = [groups[name] for name in sorted(groups)]
+    counted = sum(map(len, values))
+    return Score(
+        metric=f"mean of {len(groups)} languages",
+        value=fmean(map(fmean, values)),
+        wilson=None,
+        bootstrap=grouped_bootstrap(values, seed=seed),
+        problems=counted,
+        left_out=len(verdicts) - counted,
     )
 
 

@@ -72,6 +72,32 @@ def bootstrap(
     return _quantile(means, tail), _quantile(means, 1 - tail)
 
 
+def grouped_bootstrap(
+    groups: Sequence[Sequence[float]],
+    *,
+    seed: int = 0,
+    resamples: int = 5000,
+    confidence: float = 0.95,
+) -> tuple[float, float]:
+    """Return the percentile bootstrap interval of the mean of the groups' means.
+
+    Each group's problems are drawn among themselves: which groups there are is no chance. The order
+    within a group does not matter. Raises ValueError for no group, or an empty one.
+    """
+    if not groups or not all(groups):
+        raise ValueError("bootstrap needs at least one value in each group")
+    _normal_quantile(confidence)
+    rng = random.Random(seed)
+    ordered = [sorted(group) for group in groups]
+    means = sorted(
+        math.fsum(math.fsum(rng.choices(group, k=len(group))) / len(group) for group in ordered)
+        / len(ordered)
+        for _ in range(resamples)
+    )
+    tail = (1 - confidence) / 2
+    return _quantile(means, tail), _quantile(means, 1 - tail)
+
+
 def _normal_quantile(confidence: float) -> float:
     if not 0 < confidence < 1:
         raise ValueError(f"confidence must lie between 0 and 1, got {confidence}")

@@ -27,7 +27,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from evals.bench import Bench, Style
 from evals.data import DataFile, Hub, Source, digests
@@ -35,11 +35,15 @@ from evals.humaneval import SOURCE as PYTHON
 from evals.polyglot import equality
 from evals.polyglot.dialects import before_last, edited
 from evals.polyglot.files import Series, check_languages, chosen, lacks, nothing
-from evals.problem import Problem
+from evals.problem import Problem, Score
+from evals.scores import language_mean, pass_scores
 from evals.spoil import spoilt
 from sandbox import AssertTests, BesideTests, Limits, Program
 from seedcoder.completion import Request, Sampling
 from seedcoder.errors import MachineLacks, UsageError
+
+if TYPE_CHECKING:
+    from evals.tally import Answer
 
 # Ours to theirs, in the order of Seed-Coder's Table 2 ([P], section 5).
 CODES: Final[Mapping[str, str]] = {
@@ -139,6 +143,11 @@ class MultiplE(Bench):
     def left_out(self) -> Mapping[str, str]:
         """Return the languages without data or tools here, and why."""
         return self._read[1]
+
+    def scores(self, answers: Sequence[Answer], ks: Sequence[int], *, seed: int = 0) -> list[Score]:
+        """Return pass@k over all problems, and the mean of the languages as papers print it."""
+        mean = language_mean(answers, self.problems(), min(ks), seed=seed) if ks else None
+        return [*pass_scores(answers, ks, seed=seed), *([mean] if mean else [])]
 
     def request(self, problem: Problem, style: Style) -> Request:
         """Return the prompt. UsageError: upstream has no protocol for chat models."""

@@ -26,7 +26,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from evals.bench import Bench, Style
 from evals.data import DataFile, digests
@@ -34,11 +34,15 @@ from evals.extract import extract
 from evals.polyglot import faulty, replies
 from evals.polyglot.dialects import DIALECTS
 from evals.polyglot.files import HUMANEVAL, MBXP, Series, check_languages, chosen, nothing
-from evals.problem import Problem
+from evals.problem import Problem, Score
 from evals.prune import prune
+from evals.scores import language_mean, pass_scores
 from evals.spoil import spoilt
 from sandbox import AssertTests, BesideTests, Limits, Program
 from seedcoder.completion import Message, Request, Sampling
+
+if TYPE_CHECKING:
+    from evals.tally import Answer
 
 _COLUMNS: Final = ("task_id", "prompt", "entry_point", "test", "language")
 # As evals.humaneval has them: Chen et al. 2021.
@@ -95,6 +99,11 @@ class Mxeval(Bench):
     def left_out(self) -> Mapping[str, str]:
         """Return the languages without data or tools here, and why."""
         return self._chosen[1]
+
+    def scores(self, answers: Sequence[Answer], ks: Sequence[int], *, seed: int = 0) -> list[Score]:
+        """Return pass@k over all problems, and the mean of the languages as papers print it."""
+        mean = language_mean(answers, self.problems(), min(ks), seed=seed) if ks else None
+        return [*pass_scores(answers, ks, seed=seed), *([mean] if mean else [])]
 
     def request(self, problem: Problem, style: Style) -> Request:
         """Return what the model is asked."""

@@ -6,7 +6,7 @@ import pytest
 
 from evals.plain import plain
 from evals.problem import Problem
-from evals.scores import by_tag, majority_score, mean_score, pass_scores
+from evals.scores import by_tag, language_mean, majority_score, mean_score, pass_scores
 from evals.tally import Answer
 from sandbox import Kind, Verdict
 
@@ -42,6 +42,25 @@ def test_a_mean_is_over_problems_and_leaves_out_those_without_a_value() -> None:
     points = mean_score("points", answers, lambda answer: 40.0, unit="points")
     assert points is not None and points.wilson is None and points.words() == "40.0 points"
     assert mean_score("none", answers, lambda answer: None) is None
+
+
+def test_each_language_counts_the_same_however_many_problems_it_has() -> None:
+    def problem(key: str, language: str) -> Problem:
+        return Problem(key=key, prompt="", entry_point="f", tests={}, language=language)
+
+    problems = [problem(key, "java") for key in "abc"] + [problem("d", "go")]
+    answers = [
+        *(_answer(key, 0, ok) for key, ok in (("a", True), ("b", False), ("c", False))),
+        _answer("d", 0, True),
+    ]
+    score = language_mean(answers, problems, 1)
+    assert score is not None
+    assert score.metric == "mean of 2 languages"
+    assert score.value == pytest.approx((1 / 3 + 1) / 2)
+    assert pass_scores(answers, [1])[0].value == 0.5  # over problems it is another figure
+    assert score.bootstrap[0] == pytest.approx(0.5)  # go's only problem is always drawn
+    assert language_mean(answers[:3], problems, 1) is None
+    assert language_mean(answers, problems, 2) is None
 
 
 def test_the_most_frequent_answer_is_the_one_that_counts() -> None:

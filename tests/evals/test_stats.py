@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evals.stats import bootstrap, pass_at_k, wilson
+from evals.stats import bootstrap, grouped_bootstrap, pass_at_k, wilson
 
 
 def _share_of_draws_with_a_pass(samples: int, passes: int, k: int) -> float:
@@ -119,9 +119,18 @@ def test_bootstrap_agrees_with_the_normal_width_for_many_values() -> None:
     assert (high - low) / 2 == pytest.approx(1.96 * math.sqrt(0.25 / 1000), rel=0.08)
 
 
+def test_a_grouped_bootstrap_draws_within_groups_only() -> None:
+    assert grouped_bootstrap([[1.0] * 9, [0.0]]) == (0.5, 0.5)
+    halves = [[1.0] * 250 + [0.0] * 250] * 2
+    low, high = grouped_bootstrap(halves, resamples=4000)
+    assert (high - low) / 2 == pytest.approx(1.96 * math.sqrt(0.25 / 1000), rel=0.08)
+
+
 def test_no_values_and_odd_confidences_are_refused() -> None:
     with pytest.raises(ValueError, match="at least one"):
         bootstrap([])
+    with pytest.raises(ValueError, match="each group"):
+        grouped_bootstrap([[1.0], []])
     with pytest.raises(ValueError, match="confidence"):
         wilson(1, 2, confidence=1.0)
     with pytest.raises(ValueError, match="successes"):
