@@ -156,8 +156,9 @@ def _text_of(content: Any, where: str) -> str:
     if isinstance(content, str):
         return content
     if isinstance(content, list):
-        texts = [part.get("text") if isinstance(part, Mapping) else part for part in content]
-        if all(isinstance(text, str) for text in texts):
+        parts = [part.get("text") if isinstance(part, Mapping) else part for part in content]
+        texts = [part for part in parts if isinstance(part, str)]
+        if len(texts) == len(parts):
             return "\n".join(texts)
     raise Fault(400, f"{where}.content must be a text, or parts of text", param=f"{where}.content")
 
@@ -191,7 +192,7 @@ def _filled(source: str, variables: Mapping[str, Any]) -> str:
     from jinja2 import TemplateError, TemplateSyntaxError
 
     try:
-        return _compiled(source).render(**variables)
+        text: str = _compiled(source).render(**variables)
     except TemplateSyntaxError as error:
         raise UsageError(
             f"the chat template is not jinja: line {error.lineno}: {error.message}"
@@ -201,6 +202,7 @@ def _filled(source: str, variables: Mapping[str, Any]) -> str:
     except (TypeError, ValueError, KeyError, AttributeError, ArithmeticError) as error:
         # What a template does to values of kinds that it does not expect.
         raise Fault(400, f"the chat template cannot take these messages: {error}") from None
+    return text
 
 
 @functools.lru_cache(maxsize=32)
@@ -215,14 +217,17 @@ def _environment() -> jinja2.Environment:
     from jinja2.parser import Parser
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-    class Generation(Extension):
+    class Generation(Extension):  # type: ignore[misc]  # jinja2 is not followed by mypy here
         """`{% generation %}` marks what a model writes; for a prompt it is what it holds."""
 
         tags: ClassVar[set[str]] = {"generation"}
 
         def parse(self, parser: Parser) -> list[nodes.Node]:
             next(parser.stream)
-            return parser.parse_statements(("name:endgeneration",), drop_needle=True)
+            held: list[nodes.Node] = parser.parse_statements(
+                ("name:endgeneration",), drop_needle=True
+            )
+            return held
 
     def raise_exception(message: str) -> NoReturn:
         raise TemplateError(message)
