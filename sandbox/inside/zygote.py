@@ -47,6 +47,7 @@ _FD = struct.Struct("i")
 _PLACES = b"".join(map(_FD.pack, range(settings.MOST_FDS)))
 _NO_STAGE = bytes(8)
 _CHILD_SIGNALS = (_signal.SIGCHLD,)
+_SET_UP_MOST_S = 10.0  # a layer that takes longer than this to put on has failed
 _WALL = 0x40000000  # wait for children of every kind, the sleeper's too
 _LANDLOCK_SCOPES_SIGNALS = 6
 _SEPARATE = (
@@ -260,8 +261,9 @@ class Zygote:
                 reason = watcher.judge()
                 if not reason and time.monotonic() >= began + request[3]:
                     reason = settings.WALL
-                if reason:
-                    break
+                if reason and (self.page[0] == STAGE_DONE or now >= began + _SET_UP_MOST_S):
+                    break  # limits are the program's: what comes before it is ours
+                reason = settings.NO_REASON
             # The signal may be an older child's: only the child's own status counts.
             pid, status, used = os.wait4(child, os.WNOHANG)
         if sleeper:

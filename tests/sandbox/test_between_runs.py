@@ -268,3 +268,16 @@ def test_nothing_of_our_environment_reaches_a_program(
             assert "SEEDCODER" not in shown.stdout
     finally:
         del os.environ["SEEDCODER_SECRET_FOR_TEST"]
+
+
+@in_each_box
+@pytest.mark.parametrize(
+    "limits", [{"cpu_s": 1e-6}, {"wall_s": 1e-6}, {"cpu_s": 1e-6, "wall_s": 1e-6}]
+)
+def test_a_limit_over_before_the_program_starts_is_a_timeout(
+    name: BoxName, limits: dict[str, float], box_of: Callable[[BoxName], LocalBox]
+) -> None:
+    box = box_of(name)
+    endless = box.run(Program.python("while True: pass"), Limits(**{"wall_s": 20.0, **limits}))
+    assert endless.kind is Kind.TIMEOUT
+    assert box.run(Program.python("print(1)"), LIMITS).stdout == "1\n"
