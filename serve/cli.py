@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
 from serve.keys_command import keys_app
@@ -18,3 +21,17 @@ app.add_typer(keys_app, name="keys")
 @app.callback()
 def _serve() -> None:
     """Serve models behind one OpenAI-compatible address."""
+
+
+@app.command("up")
+def serve_up(
+    recipe: Annotated[Path, typer.Argument(help="recipes/serve/NAME.toml")],
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", help="Change a value: gateway.port=9000.")
+    ] = None,
+    is_quiet: Annotated[bool, typer.Option("--quiet", help="No line for each request.")] = False,
+) -> None:
+    """Start the engines of a recipe, and the gateway before them."""
+    from serve.up import up
+
+    up(recipe, overrides or (), is_quiet=is_quiet)

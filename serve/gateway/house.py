@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
@@ -15,13 +16,21 @@ from serve.card import ModelCard
 from serve.config import ServeRecipe
 from serve.engines.engine import Kept
 from serve.fault import Fault
+from serve.gateway import trail
+from serve.gateway.exchange import Bodies
 from serve.gateway.link import Link
+from serve.gateway.metrics import Metrics
 from serve.gateway.turnstile import Turnstile
 
 if TYPE_CHECKING:
+    from serve.keys import KeyStore
+    from serve.limits import Limiter
     from serve.upstream import Upstream
+    from serve.usage import Ledger
 
-_NAMED_MOST = 20
+_NAMED_MOST = 20  # ours
+_BODIES_MB = 512  # ours: of all requests being answered
+_ENGINES_END_S = 10.0  # ours: their requests have ended before
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,15 +57,37 @@ class House:
         self.instance = secrets.token_hex(4)
         self.served: dict[str, Served] = {}
         self._by_name: dict[str, Served] = {}
+        self.began_at_s = time.time()
+        self.metrics = Metrics()
+        self.bodies = Bodies(_BODIES_MB << 20)
+        self.keys: KeyStore | None = None
+        self.ledger: Ledger | None = None
+        self.limiter: Limiter | None = None
         self.requests = 0  # being answered, but for those that only look
+        self.answering: set[asyncio.Task[Any]] = set()
         self.is_draining = False
+        self.is_cut = False  # what was under way was not waited for to its end
         for one in kept:
             self._take(one)
+
+        self._open_keys(self.config.keys_file)
+        self.metrics.watch(self)
+
+    def _open_keys(self, path: Path | None) -> None:
+        if path is None:
+            return
+        from serve.keys import KeyStore
+        from serve.limits import Limiter
+        from serve.usage import Ledger
+
+        self.keys = KeyStore(path)
+        self.ledger = Ledger(path)
+        self.limiter = Limiter(self.ledger)
 
     def _take(self, kept: Kept) -> None:
         card = kept.engine.card
         turnstile = Turnstile(card.name, self.config.streams, self.config.queue)
-        link = Link(kept, turnstile, stall_s=self.config.stall_s)
+        link = Link(kept, turnstile)
         served = Served(card=card, kept=kept, link=link, turnstile=turnstile)
         for name in (card.name, *card.aliases):
             if name in self._by_name:
@@ -68,10 +99,18 @@ class House:
         self.served[card.name] = served
 
     def find(self, model_name: object) -> Served:
-        """Return the model of that name or alias. Raises Fault: 400 for no name, 404 for unknown.
+        """Return the model of that name or alias. The one model of a service needs no name.
 
-        The one model of a service needs no name.
+        Raises Fault: 400 for no name, 404 for one that is not known, 403 for a model that the key
+        of the request (see `trail`) may not use.
         """
+        served = self._find(model_name)
+        holder = trail.holder()
+        if holder is not None:
+            holder.check_model(served.card.name, *served.card.aliases)
+        return served
+
+    def _find(self, model_name: object) -> Served:
         if model_name is None and len(self.served) == 1:
             return next(iter(self.served.values()))
         if not isinstance(model_name, str) or not model_name:
@@ -98,6 +137,12 @@ class House:
         more = f" and {len(names) - _NAMED_MOST} more" if len(names) > _NAMED_MOST else ""
         return ", ".join(names[:_NAMED_MOST]) + more
 
+    def cut(self) -> None:
+        """End the answers under way: the time to wait for them is over."""
+        self.is_cut = True
+        for task in tuple(self.answering):
+            task.cancel()
+
     async def open(self) -> None:
         """Start the engines; returns at once, they become ready in their own time."""
         await asyncio.gather(*(served.kept.start() for served in self.served.values()))
@@ -108,15 +153,17 @@ class House:
         await asyncio.gather(*(served.link.close() for served in self.served.values()))
         drain_s = min(self.config.drain_s, _ENGINES_END_S)
         await asyncio.gather(*(served.kept.stop(drain_s) for served in self.served.values()))
+        if self.ledger is not None:
+            self.ledger.close()
+        if self.keys is not None:
+            self.keys.close()
 
 
-_ENGINES_END_S = 10.0  # ours: the requests have ended before
-
-
-def make_house(recipe: ServeRecipe, *, runtime_dir: Path) -> House:
+def make_house(recipe: ServeRecipe, *, runtime_dir: Path, beside: Path | None = None) -> House:
     """Return the house of a recipe: its cards read, its engines described and kept, none started.
 
-    Raises UsageError for a recipe that cannot be served.
+    beside: the recipe's folder, where its cards are looked for first. Raises UsageError for a
+    recipe that cannot be served.
     """
     from serve.card import find_card
     from serve.engines.build import build_engine
@@ -124,7 +171,7 @@ def make_house(recipe: ServeRecipe, *, runtime_dir: Path) -> House:
 
     kept: list[Kept] = []
     for table in recipe.models:
-        card = find_card(table.card)
+        card = find_card(table.card, beside=beside)
         engine = build_engine(table, card, runtime_dir=runtime_dir)
         kept.append(Keeper(engine, log_dir=runtime_dir))
     return House(recipe, kept)
