@@ -40,6 +40,11 @@ _DOWNLOAD_S = 900.0
 _STALE_S = 7200.0  # ours: what a killed conversion left is swept away after this
 
 
+def folder() -> Path:
+    """Return where the converted folder lies once it is made; nothing is looked at."""
+    return cache_folder() / _FOLDER
+
+
 def checkpoint() -> Path:
     """Return the converted folder, making it where it is missing or damaged (about a minute).
 
