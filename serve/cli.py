@@ -35,3 +35,17 @@ def serve_up(
     from serve.up import up
 
     up(recipe, overrides or (), is_quiet=is_quiet)
+
+
+@app.command("check")
+def serve_check(
+    card: Annotated[str, typer.Argument(help="A card's name, or its FILE.toml")],
+    source: Annotated[
+        Path | None, typer.Option(help="The checkpoint's folder, where the card's is not here.")
+    ] = None,
+    is_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Render a card's template on sample turns, and compare the card with its checkpoint."""
+    from serve.check_command import check_card
+
+    check_card(card, source=source, is_json=is_json)

@@ -109,16 +109,21 @@ def own_template(folder: Path, *, with_tools: bool = False) -> str | None:
 
 def special_tokens(card: ModelCard, folder: Path | None) -> dict[str, str]:
     """Return `bos_token`, `eos_token` and the like, as templates know them; the card's win."""
-    tokens: dict[str, str] = {}
-    if folder is not None:
-        for file in ("special_tokens_map.json", "tokenizer_config.json"):
-            for name, value in read_json(folder / file).items():
-                text = value.get("content") if isinstance(value, dict) else value
-                if name.endswith("_token") and isinstance(text, str):
-                    tokens[name] = text
-    # An unset token is an empty text, not an error: a template adds it to others.
+    tokens = {} if folder is None else special_tokens_of(folder)
     said = {"bos_token": card.bos, "eos_token": card.eos}
+    # One that nobody sets is an empty text, not an error: a template adds it to others.
     return {"bos_token": "", "eos_token": "", **tokens, **{k: v for k, v in said.items() if v}}
+
+
+def special_tokens_of(folder: Path) -> dict[str, str]:
+    """Return the tokens that a checkpoint's folder gives a name: `bos_token`, `pad_token`..."""
+    tokens: dict[str, str] = {}
+    for file in ("special_tokens_map.json", "tokenizer_config.json"):
+        for name, value in read_json(folder / file).items():
+            text = value.get("content") if isinstance(value, dict) else value
+            if name.endswith("_token") and isinstance(text, str):
+                tokens[name] = text
+    return tokens
 
 
 def read_json(file: Path) -> dict[str, Any]:
