@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from seedcoder.errors import SeedcoderError
+from seedcoder.errors import MachineLacks, SeedcoderError
 
 app = typer.Typer(
     help="One model behind OpenAI's protocol, for the gateway to ask.",
@@ -84,10 +85,52 @@ def scripted(
     serve(make, name, Place(path=socket, port=port, drain_s=drain_s))
 
 
+@app.command()
+def transformers(
+    name: _Name,
+    source: Annotated[str, typer.Option(help="A folder, a hub id, or smollm2:.")],
+    socket: _Socket = None,
+    port: _Port = None,
+    drain_s: _Drain = 30.0,
+    revision: Annotated[str | None, typer.Option(help="Of a hub id.")] = None,
+    chat_template: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="Else the checkpoint's own.")
+    ] = None,
+    context_tokens: Annotated[
+        int | None, typer.Option(min=16, help="Prompt and reply; else the checkpoint's.")
+    ] = None,
+    dtype: Annotated[
+        Literal["float32", "bfloat16", "float16"] | None, typer.Option(help="Of the weights.")
+    ] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="Of torch; else one a core.")] = None,
+    batch: Annotated[int, typer.Option(min=1, help="Replies under way at once.")] = 16,
+    cache_gb: Annotated[float, typer.Option(min=0.01, help="For their keys and values.")] = 4.0,
+) -> None:
+    """Run a checkpoint here, many replies at once."""
+    if any(find_spec(package) is None for package in ("torch", "transformers")):
+        raise MachineLacks("this engine needs the 'hf' extra: pip install -e '.[hf]'")
+    from serve.engines.own.checkpoint_speaker import CheckpointSpeaker, Setup
+    from serve.engines.own.serving import Place, serve
+
+    setup = Setup(
+        source=source,
+        revision=revision,
+        template=chat_template,
+        context_tokens=context_tokens,
+        dtype=dtype,
+        threads=threads,
+        batch=batch,
+        cache_gb=cache_gb,
+    )
+    place = Place(path=socket, port=port, drain_s=drain_s)
+    serve(lambda: CheckpointSpeaker(setup), name, place)
+
+
 def main() -> None:
     """Run the command line; errors that a person can mend are one line."""
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", level=logging.WARNING)
-    logging.getLogger("serve").setLevel(logging.INFO)
+    for room in ("serve", "seedcoder"):
+        logging.getLogger(room).setLevel(logging.INFO)
     try:
         app()
     except SeedcoderError as error:

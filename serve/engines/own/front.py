@@ -15,8 +15,6 @@ from serve.engines.own.telling import Telling
 from serve.engines.own.wire import Exchange
 from serve.fault import Fault
 
-_JSON = b"application/json"
-
 
 class Speaker(Protocol):
     """What stands behind the routes."""

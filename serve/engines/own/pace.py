@@ -37,7 +37,8 @@ class Line:
         self.said += len(told)
         for piece in told:
             if self.is_weighed:
-                one = Weighed(piece, 0.0, ((piece, 0.0),))
+                raw = piece.encode()
+                one = Weighed(piece, 0.0, ((piece, raw, 0.0),), raw)
                 self.telling.say(self.at, piece, weighed=(one,))
             else:
                 self.telling.say(self.at, piece)

@@ -166,14 +166,14 @@ class ScriptedSpeaker:
         return [text[at : at + size] for at in range(0, len(text), size)]
 
 
-def too_long(context_tokens: int, count: int) -> Fault:
+def too_long(context_tokens: int, count: int, param: str = "prompt") -> Fault:
     """Return the refusal of a prompt that leaves no room for a reply, in OpenAI's words."""
     return Fault(
         400,
         f"This model's maximum context length is {context_tokens} tokens. However, your prompt"
         f" contains at least {count} tokens. Please reduce the length of the prompt.",
         code="context_length_exceeded",
-        param="prompt",
+        param=param,
     )
 
 

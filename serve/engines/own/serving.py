@@ -11,9 +11,11 @@ import logging
 import os
 import signal
 import socket
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from seedcoder.errors import UsageError
 from serve.engines.own.front import Front, Speaker
@@ -63,14 +65,17 @@ class Place:
         return listener, said
 
 
-def serve(make: Callable[[], Speaker], names: Sequence[str], place: Place) -> None:
-    """Serve until a signal ends it. make: called in the event loop, before anybody is let in."""
+def serve(make: Callable[[], Speaker], names: Sequence[str], place: Place) -> NoReturn:
+    """Serve until a signal ends it; does not return.
+
+    make: called in the event loop, before anybody is let in.
+    """
     import uvloop
 
     uvloop.run(_serve(make, names, place))
 
 
-async def _serve(make: Callable[[], Speaker], names: Sequence[str], place: Place) -> None:
+async def _serve(make: Callable[[], Speaker], names: Sequence[str], place: Place) -> NoReturn:
     loop = asyncio.get_running_loop()
     front = Front(make(), names)
     listener, said = place.listen()
@@ -98,6 +103,9 @@ async def _serve(make: Callable[[], Speaker], names: Sequence[str], place: Place
     server.close()
     if place.path is not None:
         place.path.unlink(missing_ok=True)
+    # At once: a model's thread may be in the middle of a round that nobody waits for.
+    sys.stderr.flush()
+    os._exit(0)
 
 
 async def _drain(front: Front, wires: set[Wire], drain_s: float) -> None:

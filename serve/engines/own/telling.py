@@ -25,11 +25,15 @@ Finish = Literal["stop", "length", "tool_calls"]
 
 @dataclass(frozen=True, slots=True)
 class Weighed:
-    """One token as logprobs tell it. top: the likeliest tokens in its place."""
+    """One token as logprobs tell it: its text, its bytes (a part of a character has no text).
+
+    top: the likeliest in its place, as (text, bytes, logprob).
+    """
 
     token: str
     logprob: float
-    top: tuple[tuple[str, float], ...] = ()
+    top: tuple[tuple[str, bytes, float], ...]
+    raw: bytes
 
 
 @dataclass(slots=True)
@@ -216,15 +220,19 @@ class Telling:
         return {
             "tokens": [one.token for one in weighed],
             "token_logprobs": [one.logprob for one in weighed],
-            "top_logprobs": [dict(one.top) if one.top else None for one in weighed],
+            "top_logprobs": [_top(one) for one in weighed],
             "text_offset": offsets,
         }
 
 
 def _chat_logprob(one: Weighed) -> dict[str, Any]:
-    top = [_token(token, logprob) for token, logprob in one.top]
-    return {**_token(one.token, one.logprob), "top_logprobs": top}
+    top = [_token(text, raw, logprob) for text, raw, logprob in one.top]
+    return {**_token(one.token, one.raw, one.logprob), "top_logprobs": top}
 
 
-def _token(token: str, logprob: float) -> dict[str, Any]:
-    return {"token": token, "logprob": logprob, "bytes": list(token.encode("utf-8", "replace"))}
+def _token(text: str, raw: bytes, logprob: float) -> dict[str, Any]:
+    return {"token": text, "logprob": logprob, "bytes": list(raw)}
+
+
+def _top(one: Weighed) -> dict[str, float] | None:
+    return {text: logprob for text, _, logprob in one.top} if one.top else None

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import re
 from collections import deque
 from collections.abc import Callable
@@ -58,11 +59,14 @@ class Exchange:
         """Whether the client reads more slowly than it is written to."""
         return self._wire.is_paused
 
-    def answer(self, status: int, body: bytes, kind: bytes = b"application/json") -> None:
-        """Send a whole answer."""
+    def answer(self, status: int, body: bytes, *, retry_after_s: float | None = None) -> None:
+        """Send a whole answer, which is JSON."""
         if self._is_over:
             return
-        head = self._head(status, kind) + b"content-length: %d\r\n\r\n" % len(body)
+        head = self._head(status, b"application/json")
+        if retry_after_s is not None:
+            head += b"retry-after: %d\r\n" % math.ceil(retry_after_s)
+        head += b"content-length: %d\r\n\r\n" % len(body)
         self._wire.write(head if self.method == "HEAD" else head + body)
         self._finish()
 
@@ -73,7 +77,7 @@ class Exchange:
             self.write(b"data: " + body + b"\n\n")
             self.end()
             return
-        self.answer(fault.status, body)
+        self.answer(fault.status, body, retry_after_s=fault.retry_after_s)
 
     def begin(self) -> None:
         """Begin a stream of events."""
