@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from seedcoder.recipe import Recipe
+from seedcoder.recipe import Recipe, load_recipe
 
 EngineKind = Literal["vllm", "transformers", "openai", "scripted"]
 
@@ -41,6 +42,8 @@ class GatewayTable(_Table):
     open_health, open_metrics: those routes answer without a key.
     logs_prompts: write prompts into the access log.
     files_dir: where uploaded files and batches lie; None is a folder in the user's cache.
+    file_mb: of one uploaded file; files_mb: of all files, where one more is uploaded.
+    batch_share: of `streams`, that lines of batches may hold.
     traces_url: an OTLP/HTTP collector; None sends nothing.
     playground: serve the page at /playground.
     """
@@ -59,6 +62,9 @@ class GatewayTable(_Table):
     open_metrics: bool = False
     logs_prompts: bool = False
     files_dir: Path | None = None
+    file_mb: int = Field(default=200, ge=1)  # OpenAI's bound of a batch's input
+    files_mb: int = Field(default=10_240, ge=1)
+    batch_share: float = Field(default=0.5, gt=0.0, le=1.0)
     traces_url: str | None = None
     playground: bool = False
 
@@ -80,3 +86,20 @@ class ServeRecipe(Recipe):
     models: tuple[ModelTable, ...] = Field(min_length=1)
     gateway: GatewayTable = GatewayTable()
     sandbox: SandboxTable = SandboxTable()
+
+
+def read_serve_recipe(path: Path, overrides: Sequence[str] = ()) -> ServeRecipe:
+    """Return the recipe in a file; a script's file is looked for beside it first.
+
+    Raises RecipeError as `load_recipe` does.
+    """
+    recipe = load_recipe(path, ServeRecipe, overrides)
+    models = []
+    for table in recipe.models:
+        named = table.options.get("file")
+        beside = path.parent / named if isinstance(named, str) else None
+        if beside is not None and beside.is_file():
+            options = {**table.options, "file": str(beside.resolve())}
+            table = table.model_copy(update={"options": options})
+        models.append(table)
+    return recipe.model_copy(update={"models": tuple(models)})

@@ -36,13 +36,14 @@ _SOON_S = 1.0  # ours: when to come again where only the end of another request 
 class _Account:
     """What one key did of late."""
 
-    __slots__ = ("expected", "requests", "running", "spent", "tokens")
+    __slots__ = ("batched", "expected", "requests", "running", "spent", "tokens")
 
     def __init__(self) -> None:
         self.requests: deque[float] = deque()  # when they were admitted
         self.tokens: deque[tuple[float, int]] = deque()  # when they were known, and how many
         self.spent = 0  # the sum of `tokens`
         self.running = 0
+        self.batched = 0  # lines of batches under way
         self.expected = 0  # tokens of what is under way
 
     def forget(self, now_s: float) -> None:
@@ -55,7 +56,7 @@ class _Account:
 
     @property
     def is_idle(self) -> bool:
-        return not (self.running or self.requests or self.tokens)
+        return not (self.running or self.batched or self.requests or self.tokens)
 
 
 class Limiter:
@@ -83,12 +84,13 @@ class Limiter:
 
         holder: None (no keys are asked for) has no bounds. model: by its own name.
         expected_tokens: of the prompt and the reply, where something is known of them.
-        of_batch: a line of a batch, which is no request of its own to `requests_per_minute`.
+        of_batch: a line of a batch, whose tokens count and which is no request of its own to
+        `requests_per_minute` and `concurrent`: batches wait for live requests anyway.
         """
         return Admission(self, holder, model, route, expected_tokens, of_batch)
 
     def running(self, holder: KeyHolder) -> int:
-        """Return how many requests of a key are under way."""
+        """Return how many requests of a key are under way, lines of batches not counted."""
         account = self._accounts.get(holder.id)
         return account.running if account else 0
 
@@ -109,7 +111,8 @@ class Limiter:
                     code="insufficient_quota",
                 )
         self._accounts[holder.id] = account
-        account.running += 1
+        account.running += not admission.of_batch
+        account.batched += admission.of_batch
         account.expected += admission.expected_tokens
         if not admission.of_batch and holder.rights.requests_per_minute is not None:
             account.requests.append(now_s)
@@ -125,13 +128,14 @@ class Limiter:
             wait_s = _wait_for_tokens(account, most, now_s)
             raise _limited(f"this key may use {most} tokens a minute", wait_s)
         most = rights.concurrent
-        if most is not None and account.running >= most:
+        if most is not None and not of_batch and account.running >= most:
             raise _limited(f"this key may have {most} requests under way at one time", _SOON_S)
 
     def _leave(self, admission: Admission, holder: KeyHolder, account: _Account) -> None:
         now_s = self._clock()
         tokens = admission.prompt_tokens + admission.completion_tokens
-        account.running -= 1
+        account.running -= not admission.of_batch
+        account.batched -= admission.of_batch
         account.expected -= admission.expected_tokens
         if tokens and holder.rights.tokens_per_minute is not None:
             account.tokens.append((now_s, tokens))

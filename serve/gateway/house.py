@@ -11,13 +11,16 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from seedcoder.cache import cache_folder
 from seedcoder.errors import UsageError
 from serve.card import ModelCard
 from serve.config import ServeRecipe
 from serve.engines.engine import Kept
 from serve.fault import Fault
 from serve.gateway import trail
+from serve.gateway.batch_worker import Batches
 from serve.gateway.exchange import Bodies
+from serve.gateway.file_store import FileStore
 from serve.gateway.link import Link
 from serve.gateway.metrics import Metrics
 from serve.gateway.turnstile import Turnstile
@@ -71,6 +74,13 @@ class House:
             self._take(one)
 
         self._open_keys(self.config.keys_file)
+        folder = self.config.files_dir or cache_folder() / "serve"
+        self.files = FileStore(
+            folder,
+            most_bytes=self.config.file_mb << 20,
+            most_total_bytes=self.config.files_mb << 20,
+        )
+        self.batches = Batches(self, self.files, folder)
         self.metrics.watch(self)
 
     def _open_keys(self, path: Path | None) -> None:
@@ -146,10 +156,12 @@ class House:
     async def open(self) -> None:
         """Start the engines; returns at once, they become ready in their own time."""
         await asyncio.gather(*(served.kept.start() for served in self.served.values()))
+        await self.batches.start()
 
     async def close(self) -> None:
         """End the links and the engines."""
         self.is_draining = True
+        await self.batches.stop()
         await asyncio.gather(*(served.link.close() for served in self.served.values()))
         drain_s = min(self.config.drain_s, _ENGINES_END_S)
         await asyncio.gather(*(served.kept.stop(drain_s) for served in self.served.values()))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from serve.gateway import chat, completions, health, models
+from serve.gateway import batches, chat, completions, files, health, models
 from serve.gateway.call import Handler
 
 Guard = Literal["key", "health", "metrics", "none"]
@@ -41,6 +41,22 @@ WAYS: tuple[Way, ...] = (
     Way(method="POST", path="/v1/chat/completions", handler=chat.chat, tag="chat", takes="json"),
     Way(method="POST", path="/v1/completions", handler=completions.complete, tag="completions",
         takes="json"),
+    Way(method="POST", path="/v1/files", handler=files.upload, tag="files", takes="form"),
+    Way(method="GET", path="/v1/files", handler=files.list_files, tag="files", counts=False),
+    Way(method="GET", path="/v1/files/{file_id}", handler=files.show_file, tag="files",
+        counts=False),
+    Way(method="DELETE", path="/v1/files/{file_id}", handler=files.delete_file, tag="files",
+        counts=False),
+    Way(method="GET", path="/v1/files/{file_id}/content", handler=files.read_file, tag="files",
+        counts=False, gives="application/octet-stream"),
+    Way(method="POST", path="/v1/batches", handler=batches.create_batch, tag="batches",
+        takes="json"),
+    Way(method="GET", path="/v1/batches", handler=batches.list_batches, tag="batches",
+        counts=False),
+    Way(method="GET", path="/v1/batches/{batch_id}", handler=batches.show_batch, tag="batches",
+        counts=False),
+    Way(method="POST", path="/v1/batches/{batch_id}/cancel", handler=batches.cancel_batch,
+        tag="batches", counts=False),
     Way(method="GET", path="/health", handler=health.health, tag="health", guard="health",
         counts=False),
     Way(method="GET", path="/ready", handler=health.ready, tag="health", guard="health",
