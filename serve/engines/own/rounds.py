@@ -194,7 +194,7 @@ class Rounds:
         text: str,
         weighed: tuple[Weighed, ...],
         finish: Finish,
-        token: int | None,
+        reason: int | str | None,
     ) -> _Said:
         """End a reply by a token or by its length, with what was held back of it."""
         rest, is_cut = reply.stops.feed(reply.text.finish())
