@@ -30,8 +30,20 @@ def serve_up(
         list[str] | None, typer.Option("--set", help="Change a value: gateway.port=9000.")
     ] = None,
     is_quiet: Annotated[bool, typer.Option("--quiet", help="No line for each request.")] = False,
+    is_dry: Annotated[
+        bool, typer.Option("--dry-run", help="Start nothing: print the commands, and what fits.")
+    ] = False,
+    gpu_gb: Annotated[
+        float | None, typer.Option(min=1, help="Of each GPU, for --dry-run; else this machine's.")
+    ] = None,
+    is_json: Annotated[bool, typer.Option("--json", help="JSON, for --dry-run.")] = False,
 ) -> None:
     """Start the engines of a recipe, and the gateway before them."""
+    if is_dry:
+        from serve.dry_run_command import show_plan
+
+        show_plan(recipe, overrides or (), gpu_gb=gpu_gb, is_json=is_json)
+        return
     from serve.up import up
 
     up(recipe, overrides or (), is_quiet=is_quiet)

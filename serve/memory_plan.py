@@ -49,12 +49,11 @@ class MemoryPlan:
 
     def lines(self) -> tuple[str, ...]:
         """Return it for a person."""
-        where = f"{self.gpus} x {self.memory_gb:g} GB"
         said = (
             f"weights    {self.weights_gb:8.2f} GB  ({self.parameters / 1e9:.3f}B parameters)",
             f"kv cache   {self.kv_gb:8.2f} GB  ({self.kv_kb_per_token:g} kB a token)",
-            f"fits       {self.tokens_that_fit:8,} tokens on {where}:"
-            f" {self.sequences_that_fit} whole contexts of {self.context_tokens:,}",
+            f"fits       {self.tokens_that_fit:,} tokens;"
+            f" whole contexts of {self.context_tokens:,}: {self.sequences_that_fit}",
         )
         return said if self.fits else (*said, "DOES NOT FIT: not one whole context")
 

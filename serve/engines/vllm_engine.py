@@ -66,8 +66,18 @@ class VllmEngine:
     own_environment: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, table: ModelTable, card: ModelCard, *, runtime_dir: Path) -> VllmEngine:
-        """Return the engine of a recipe's table. Raises UsageError, MachineLacks."""
+    def of(
+        cls,
+        table: ModelTable,
+        card: ModelCard,
+        *,
+        runtime_dir: Path,
+        install: VllmInstall | None = None,
+    ) -> VllmEngine:
+        """Return the engine of a recipe's table. Raises UsageError, MachineLacks.
+
+        install: the vLLM to take in place of the one that would be found.
+        """
         plain = {name.replace("-", "_"): value for name, value in table.options.items()}
         options = Options(plain, of=f"the vllm engine of {card.name}")
         for name in plain:
@@ -75,7 +85,7 @@ class VllmEngine:
                 raise options.wrong(name, f"it cannot be said here: {_OURS[name]}")
         if not card.source:
             raise options.wrong("model", "the card names no source: only an upstream has no such")
-        install = find_install(options.text("python"))
+        install = install or find_install(options.text("python"))
         start_s = options.number("start_s")
         environment = dict(table.environment)
         device = environment.get("CUDA_VISIBLE_DEVICES", "all")
