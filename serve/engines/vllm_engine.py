@@ -84,8 +84,9 @@ class VllmEngine:
             if name in _OURS:
                 raise options.wrong(name, f"it cannot be said here: {_OURS[name]}")
         if not card.source:
-            raise options.wrong("model", "the card names no source: only an upstream has no such")
-        install = install or find_install(options.text("python"))
+            raise options.wrong("model", "the card names no source, and so nothing to load")
+        python = options.text("python")
+        install = install or find_install(python)
         start_s = options.number("start_s")
         environment = dict(table.environment)
         device = environment.get("CUDA_VISIBLE_DEVICES", "all")

@@ -136,6 +136,7 @@ def test_what_engines_say_is_for_this_user_only(tmp_path: Path) -> None:
     with_keeper(engine(tmp_path), work)
 
 
+@pytest.mark.slow
 def test_an_engine_killed_with_9_comes_back_and_its_family_is_gone(tmp_path: Path) -> None:
     async def work(keeper: Keeper) -> None:
         await until(lambda: keeper.state == "ready")
@@ -208,6 +209,7 @@ def test_a_command_that_is_not_there_is_said_so(tmp_path: Path) -> None:
     with_keeper(Absent(address=address), work)
 
 
+@pytest.mark.slow
 def test_a_stuck_engine_is_started_again(tmp_path: Path) -> None:
     async def work(keeper: Keeper) -> None:
         await until(lambda: keeper.state == "ready")
@@ -291,6 +293,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("killed", ["gateway", "guard", "interrupt"])
 def test_whoever_is_killed_with_9_no_engine_is_left_behind(tmp_path: Path, killed: str) -> None:
     gateway = subprocess.Popen(
