@@ -29,6 +29,7 @@ from serve.engines.terms import Particular, Terms, Turns
 
 log = logging.getLogger(__name__)
 
+_CLEARED_S = 1.0  # ours
 _FIRST_CHECKS_S = 0.1  # ours: between checks while it starts; grows to a second
 
 
@@ -245,6 +246,9 @@ class Keeper:
             pulse = await self._health.ask()
             misses = 0 if pulse.kind == "well" else misses + 1
             if pulse.kind == "gone":
+                # Most often it has just died: the guard says so once it has cleared up.
+                if (code := await self._process.wait(_CLEARED_S)) is not None:
+                    return f"it ended {name_of_end(code)}"
                 return f"it runs, but {pulse.why}"
             if misses >= self._terms.misses:
                 return f"{misses} checks in a row went wrong; the last: {pulse.why}"
@@ -256,7 +260,9 @@ class Keeper:
             if pulse.kind == "well":
                 self._become("ready")
             else:
-                self._become("broken", f"{self._engine.address.url}: {pulse.why}")
+                address = self._engine.address
+                place = address.url if address.socket is None else f"unix:{address.socket}"
+                self._become("broken", f"{place}: {pulse.why}")
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._look.wait(), self._terms.check_s)
             self._look.clear()

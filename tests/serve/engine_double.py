@@ -4,7 +4,8 @@ Run as `python -I -S engine_double.py SOCKET WORD...`: standard library only, up
 Words: `ill` (its health check says 503), `deaf` (takes connections, answers nothing), `exit` (ends
 at once, after some last words), `stubborn` (SIGTERM does nothing), `family` (starts a child in a
 session of its own that ignores SIGTERM, and a grandchild whose parent has gone; their pids are in
-SOCKET.family), `slow` (an answer takes until SOCKET.go is there), `chatty` (says much).
+SOCKET.family), `slow` (an answer takes until SOCKET.go is there), `chatty` (says much),
+`locked` (wants the key sk-1).
 """
 
 from __future__ import annotations
@@ -37,7 +38,10 @@ class Handler(BaseHTTPRequestHandler):
         if self.path == "/slow":
             while not SOCKET.with_suffix(".go").exists():
                 time.sleep(0.02)
-        self.send_response(503 if "ill" in WORDS else 200)
+        status = 503 if "ill" in WORDS else 200
+        if "locked" in WORDS and self.headers.get("Authorization") != "Bearer sk-1":
+            status = 401
+        self.send_response(status)
         body = f"{os.getpid()} {self.path} {self.headers.get('Authorization')}".encode()
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()

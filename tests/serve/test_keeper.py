@@ -9,19 +9,22 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
+import uvloop
 
 from serve.card import ModelCard
 from serve.engines import guard
 from serve.engines.engine import Address, Feature
 from serve.engines.keeper import Keeper
-from serve.engines.terms import Terms
+from serve.engines.terms import Terms, Turns
+from serve.engines.upstream_engine import UpstreamEngine
 
 DOUBLE = Path(__file__).parent / "engine_double.py"
 ROOT = Path(__file__).parents[2]
@@ -82,6 +85,7 @@ def with_keeper(
     one: DoubleEngine,
     work: Callable[[Keeper], Coroutine[Any, Any, None]],
     drain_s: float = 5,
+    loop: Callable[[Coroutine[Any, Any, None]], None] = asyncio.run,
     **given: Any,
 ) -> Keeper:
     """Keep an engine while something is done with it."""
@@ -95,7 +99,7 @@ def with_keeper(
         finally:
             await keeper.stop(drain_s)
 
-    asyncio.run(whole())
+    loop(whole())
     return keeper
 
 
@@ -107,7 +111,10 @@ def is_alive(pid: int) -> bool:
         return False
 
 
-def test_an_engine_becomes_ready_and_is_ended_in_good_order(tmp_path: Path) -> None:
+@pytest.mark.parametrize("loop", [asyncio.run, uvloop.run])
+def test_an_engine_becomes_ready_and_is_ended_in_good_order(
+    tmp_path: Path, loop: Callable[[Coroutine[Any, Any, None]], None]
+) -> None:
     seen: list[int] = []
 
     async def work(keeper: Keeper) -> None:
@@ -119,7 +126,7 @@ def test_an_engine_becomes_ready_and_is_ended_in_good_order(tmp_path: Path) -> N
         assert int((await ask(keeper.engine.address)).split()[0]) == keeper.pid
         seen.append(keeper.pid)
 
-    keeper = with_keeper(engine(tmp_path), work)
+    keeper = with_keeper(engine(tmp_path), work, loop=loop)
     assert (keeper.state, keeper.pid) == ("stopped", None)
     assert not is_alive(seen[0])
     said = keeper.log_file.read_text()
@@ -386,3 +393,90 @@ def test_a_charge_comes_back_from_its_argument() -> None:
     charge = guard.Charge(command=("a", "b c"), log="/l", lock="/k", socket=None)
     assert guard.Charge.from_argument(charge.to_argument()) == charge
     assert json.loads(charge.to_argument())["command"] == ["a", "b c"]
+
+
+@contextmanager
+def running(folder: Path, *words: str) -> Iterator[Address]:
+    """Run the double as somebody else would."""
+    socket = folder / "theirs.sock"
+    command = [sys.executable, "-I", "-S", str(DOUBLE), str(socket), *words]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    try:
+        asyncio.run(until(socket.exists))
+        yield Address(socket=socket, model="theirs")
+    finally:
+        process.kill()
+        process.wait()
+        socket.unlink()
+
+
+def looking_on(folder: Path, **headers: str) -> Keeper:
+    """Return the keeper of a server that somebody else runs."""
+    address = Address(socket=folder / "theirs.sock", model="theirs", headers=headers)
+    card = ModelCard(name="theirs", role="base", context_tokens=64)
+    one = UpstreamEngine(card=card, address=address, features=frozenset(), terms=QUICK)
+    return Keeper(one, log_dir=folder)
+
+
+def test_a_server_of_somebody_else_is_looked_at_and_left_alone(tmp_path: Path) -> None:
+    keeper = looking_on(tmp_path)
+
+    async def life() -> None:
+        await keeper.start()
+        await until(lambda: keeper.state == "broken")
+        assert "nobody listens there (No such file or directory)" in keeper.why
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-I", "-S", str(DOUBLE), str(tmp_path / "theirs.sock"),
+            stdout=asyncio.subprocess.DEVNULL,
+        )  # fmt: skip
+        await until(lambda: keeper.state == "ready")
+        assert (keeper.why, keeper.restarts, keeper.pid) == ("", 0, None)
+        process.kill()
+        await process.wait()
+        await until(lambda: keeper.state == "broken")
+        assert "nobody listens there (Connection refused)" in keeper.why
+        await keeper.stop(1)
+        assert keeper.state == "stopped"
+
+    asyncio.run(life())
+
+
+@pytest.mark.parametrize(("key", "state"), [("Bearer sk-1", "ready"), ("Bearer sk-2", "broken")])
+def test_a_server_that_refuses_the_key_is_said_so(tmp_path: Path, key: str, state: str) -> None:
+    keeper = looking_on(tmp_path, Authorization=key)
+
+    async def life() -> None:
+        await keeper.start()
+        await until(lambda: keeper.state != "starting")
+        assert keeper.state == state
+        assert ("does not accept our key (HTTP 401)" in keeper.why) == (state == "broken")
+        await keeper.stop(1)
+
+    with running(tmp_path, "locked"):
+        asyncio.run(life())
+
+
+def test_engines_of_one_device_start_one_after_the_other(tmp_path: Path) -> None:
+    terms = Terms(start_s=20, device="gpu 0")
+
+    async def whole() -> None:
+        turns = Turns()
+        folders = [tmp_path / "a", tmp_path / "b"]
+        for folder in folders:
+            folder.mkdir()
+        # The first stays unhealthy until it is ended; only then is it the other's turn.
+        first = Keeper(
+            engine(folders[0], "ill"), log_dir=folders[0], terms=Terms(start_s=2, device="gpu 0"),
+            turns=turns,
+        )  # fmt: skip
+        second = Keeper(engine(folders[1]), log_dir=folders[1], terms=terms, turns=turns)
+        await first.start()
+        await until(lambda: first.pid is not None)
+        await second.start()
+        while first.state == "starting":
+            assert second.pid is None
+            await asyncio.sleep(0.01)
+        await until(lambda: second.state == "ready")
+        await asyncio.gather(first.stop(1), second.stop(1))
+
+    asyncio.run(whole())
