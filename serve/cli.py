@@ -61,3 +61,24 @@ def serve_check(
     from serve.check_command import check_card
 
     check_card(card, source=source, is_json=is_json)
+
+
+@app.command("playground")
+def serve_playground(
+    recipe: Annotated[
+        Path | None, typer.Argument(help="recipes/serve/NAME.toml, to start a service with it.")
+    ] = None,
+    url: Annotated[str | None, typer.Option(help="A service that runs already.")] = None,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", help="Change a value: gateway.port=9000.")
+    ] = None,
+    key_env: Annotated[
+        str | None, typer.Option(help="The variable with the service's key, for --url.")
+    ] = None,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Of the page, for --url.")] = 7860,
+    runs: Annotated[Path, typer.Option(help="Runs of eval to browse, for --url.")] = Path("runs"),
+) -> None:
+    """Open the page: chat, complete, test and compare, with a Run button on each code block."""
+    from serve.playground.command import show_playground
+
+    show_playground(recipe, overrides or (), url=url, key_env=key_env, port=port, runs_dir=runs)

@@ -45,7 +45,7 @@ class GatewayTable(_Table):
     file_mb: of one uploaded file; files_mb: of all files, where one more is uploaded.
     batch_share: of `streams`, that lines of batches may hold.
     traces_url: an OTLP/HTTP collector; None sends nothing.
-    playground: serve the page at /playground.
+    playground: serve the page at /playground. runs_dir: the runs of `seedcoder eval` that it shows.
     """
 
     host: str = "127.0.0.1"
@@ -67,6 +67,7 @@ class GatewayTable(_Table):
     batch_share: float = Field(default=0.5, gt=0.0, le=1.0)
     traces_url: str | None = None
     playground: bool = False
+    runs_dir: Path = Path("runs")
 
 
 class SandboxTable(_Table):

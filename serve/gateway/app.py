@@ -42,6 +42,11 @@ def app_of(house: House) -> FastAPI:
     )  # fmt: skip
     app.state.house = house
     mounted: list[str] = []
+    if house.config.playground:
+        from serve.playground.mount import PATH, mount
+
+        mount(app, house)
+        mounted.append(PATH)
     app.door = Door(super(_App, app).__call__, house, WAYS, mounted)
     return app
 
