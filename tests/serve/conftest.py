@@ -37,3 +37,9 @@ def tiny_checkpoint(tiny_module: ModuleType, tmp_path_factory: pytest.TempPathFa
     """
     made: Path = tiny_module.make(tmp_path_factory.mktemp("tiny") / "tiny-seed-coder")
     return made
+
+
+@pytest.fixture(scope="session")
+def own_kit() -> ModuleType:
+    """The module own_kit.py: our own engine servers as processes."""
+    return beside("own_kit")

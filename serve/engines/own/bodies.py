@@ -7,7 +7,7 @@ understand gives answers that nobody asked for.
 from __future__ import annotations
 
 import difflib
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
@@ -168,6 +168,14 @@ class TokenizeBody(_Body):
     add_special_tokens: bool = True
 
 
+# Of parameters that may be one of several things the library complains of the first of them only.
+_SEVERAL: Final = {
+    "prompt": "a string, a list of token ids, or a list of either, and not an empty list",
+    "input": "a string, a list of token ids, or a list of either, and not an empty list",
+    "stop": "a string or a list of strings",
+    "tool_choice": "a string or an object",
+}
+
 B = TypeVar("B", bound=_Body)
 
 
@@ -198,6 +206,8 @@ def _fault(error: ValidationError, schema: type[BaseModel]) -> Fault:
         )
     if first["type"] == "missing":
         return Fault(400, f"missing parameter: {name!r}", code="missing_parameter", param=name)
+    if name in _SEVERAL:
+        return Fault(400, f"{name} must be {_SEVERAL[name]}", code="invalid_value", param=name)
     inner = [part for part in first["loc"][1:] if isinstance(part, str) and part.isidentifier()]
     where = ".".join([name, *inner[-1:]]) if first["type"] == "extra_forbidden" else name
     return Fault(400, f"{where}: {first['msg']}", code="invalid_value", param=name)

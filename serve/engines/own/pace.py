@@ -30,6 +30,7 @@ class Line:
     calls: Sequence[dict[str, object]] = ()
     is_weighed: bool = False
     said: int = 0
+    is_ended: bool = False
 
     def give(self, count: int) -> int:
         """Say up to so many more pieces; return how many there were. The last one ends it."""
@@ -44,6 +45,7 @@ class Line:
                 self.telling.say(self.at, piece)
         self.telling.flush()
         if self.said >= len(self.pieces):
+            self.is_ended = True
             if self.calls:
                 self.telling.call(self.at, self.calls)
             self.telling.end(self.at, self.finish, self.reason)
@@ -52,7 +54,7 @@ class Line:
     @property
     def is_over(self) -> bool:
         """Whether all is said, or nobody listens."""
-        return self.said >= len(self.pieces) or self.telling.is_over
+        return self.is_ended or self.telling.is_over
 
 
 class Pacer:
