@@ -5,7 +5,8 @@
 Sums over a Llama's sizes; nothing is loaded. GB here is 2^30 bytes and kB 2^10, as `nvidia-smi`
 and vLLM count. Reckoned: weights, key-value cache, and a fixed reserve of each GPU for
 activations and graphs, which is our guess. Not reckoned: adapters, speculative models, other
-processes on the GPU, and that vLLM hands out its cache in blocks of 16 tokens.
+processes on the GPU, and that vLLM hands out its cache in blocks of tokens; but for those, the
+tokens are what vLLM 0.32 counted on a CPU for two models. Not tried on a GPU.
 """
 
 from __future__ import annotations

@@ -207,10 +207,16 @@ def _weights(layers: int, chance: random.Random) -> bytes:
     shapes["lm_head.weight"] = (VOCABULARY, HIDDEN)
     header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
     numbers, begin = bytearray(), 0
+    # Drawing each number would take seconds for a deep one: rows are cut out of one long draw.
+    pool = array.array("f", (chance.gauss(0.0, 0.05) for _ in range(1 << 15)))
     for name, shape in shapes.items():
-        count = shape[0] * (shape[1] if len(shape) == 2 else 1)
-        drawn = (chance.gauss(0.0, 0.05) for _ in range(count))
-        values = array.array("f", drawn if len(shape) == 2 else [1.0] * count)
+        values = array.array("f")
+        if len(shape) == 2:
+            for _ in range(shape[0]):
+                at = chance.randrange(len(pool) - shape[1])
+                values += pool[at : at + shape[1]]
+        else:
+            values.extend([1.0] * shape[0])
         if sys.byteorder == "big":
             values.byteswap()
         numbers += values.tobytes()
