@@ -56,7 +56,9 @@ class Prompts:
         self._template = template
         self._context_tokens = context_tokens
         self.vocabulary = int(held.model.config.vocab_size)
-        self._special = frozenset(held.tokenizer.all_special_ids)
+        # `all_special_ids` has only those with a role; texts are decoded without any of these.
+        added = held.tokenizer.added_tokens_decoder
+        self._special = frozenset(number for number, token in added.items() if token.special)
         texts = held.tokenizer.get_vocab()
         self._longest_chars = max(map(len, texts), default=1)
         self._bytes = _byte_alphabet() if _is_byte_level(held.tokenizer) else {}

@@ -234,5 +234,12 @@ def _token(text: str, raw: bytes, logprob: float) -> dict[str, Any]:
     return {"token": text, "logprob": logprob, "bytes": list(raw)}
 
 
-def _top(one: Weighed) -> dict[str, float] | None:
-    return {text: logprob for text, _, logprob in one.top} if one.top else None
+def _top(one: Weighed) -> dict[str, float]:
+    """Return the likeliest tokens, and the one that was drawn, as the text protocol has them."""
+    told = {_key(text, raw): logprob for text, raw, logprob in one.top}
+    return {**told, _key(one.token, one.raw): one.logprob}
+
+
+def _key(text: str, raw: bytes) -> str:
+    """Return a token's text; parts of characters all look alike, and are written as OpenAI did."""
+    return text if "\ufffd" not in text else "bytes:" + "".join(f"\\x{byte:02x}" for byte in raw)
