@@ -5,8 +5,9 @@ thought is closed, and the model goes on from there: `continue_final_message`, a
 engines have it. The answer itself is never interrupted, so that tool calls and schemas within it
 stay whole. A model that begins to think again is cut again, and from the third time on let be.
 
-Tokens are counted as `serve.thinking.events` counts them; running usage is asked for, with which
-the cut comes with the first chunk at or over the budget.
+Tokens are counted as `serve.thinking.events` counts them. Running usage is asked for, and given
+back where there is one choice (`without_running_usage` takes it off): with it the cut comes with
+the first chunk at or over the budget, however many tokens a chunk has.
 
 Does not work where the chat template takes thoughts out of the last message: the answer is then
 given without its thought.
@@ -20,6 +21,7 @@ from typing import Any
 
 from serve.card import ThinkingWords
 from serve.thinking.events import Choices, closing
+from serve.thinking.running import running_events
 from serve.upstream import Upstream
 
 CHAT = "/v1/chat/completions"
@@ -150,9 +152,7 @@ class _Reply:
         return None
 
     def _asked(self) -> dict[str, Any]:
-        options = self._body.get("stream_options")
-        options = options if isinstance(options, Mapping) else {}
-        asked = {**self._body, "stream_options": {**options, "continuous_usage_stats": True}}
+        asked = dict(self._body)
         if not self._text:
             return asked
         messages = list(self._body.get("messages") or [])
@@ -183,7 +183,7 @@ class _Reply:
         heard = ""
         self._ended = True
         usage: Mapping[str, Any] = {}
-        async with closing(self._upstream.events(CHAT, self._asked())) as events:
+        async with closing(running_events(self._upstream, CHAT, self._asked())) as events:
             async for event in events:
                 if isinstance(event.get("usage"), Mapping):
                     usage = event["usage"]
@@ -233,8 +233,21 @@ class _Reply:
                     del delta["role"]
                 self._had_role = True
             kept.append({**choice, "index": self._index, "delta": delta})
-        bare = {name: value for name, value in event.items() if name != "usage"}
-        return {**bare, **self._first, "choices": kept}
+        dressed = {**event, **self._first, "choices": kept}
+        if isinstance(event.get("usage"), Mapping):
+            dressed["usage"] = self._so_far(event["usage"])
+        return dressed
+
+    def _so_far(self, usage: Mapping[str, Any]) -> dict[str, Any]:
+        """Return running usage as that of all parts together."""
+        return {
+            "prompt_tokens": self.usage.prompt_tokens or usage.get("prompt_tokens", 0),
+            "completion_tokens": self.usage.completion_tokens + usage.get("completion_tokens", 0),
+            "completion_tokens_details": {
+                "reasoning_tokens": self.usage.thought_tokens
+                + usage["completion_tokens_details"]["reasoning_tokens"]
+            },
+        }
 
     def _last(self) -> dict[str, Any]:
         self._ended = True

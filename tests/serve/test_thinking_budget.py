@@ -10,7 +10,7 @@ import pytest
 
 from serve.card import ModelCard, ThinkingWords
 from serve.fault import Fault
-from serve.thinking import answer_with_budget, take
+from serve.thinking import answer_with_budget, take, without_running_usage
 
 TAGS = ThinkingWords()
 OPENED = ThinkingWords(is_opened=True)
@@ -313,3 +313,25 @@ def test_the_beginning_of_a_reply_is_known_of_the_request() -> None:
     assert thinking is not None
     assert thinking.text == "<think>so"
     assert not thinking.words.is_opened
+
+
+def test_an_engine_that_knows_no_running_usage_is_asked_without_it() -> None:
+    class Strict(Thinker):
+        async def events(self, path: str, body: Mapping[str, Any]) -> AsyncIterator[dict[str, Any]]:
+            if body.get("stream_options"):
+                raise Fault(400, "unknown", param="stream_options")
+            async for event in super().events(path, body):
+                yield event
+
+    out = asked(Strict(100, runs=False), 4)
+    assert joined(out, "reasoning") == "t0t1t2"
+    assert joined(out, "content") == "4 it is"
+
+
+def test_clients_see_usage_in_the_last_event_only() -> None:
+    async def collect() -> list[Any]:
+        events = answer_with_budget(Thinker(100), ASKED, TAGS, 4)
+        return [event async for event in without_running_usage(events)]
+
+    out = asyncio.run(collect())
+    assert [("usage" in event) for event in out] == [False] * (len(out) - 1) + [True]
