@@ -69,6 +69,17 @@ class CheckpointFacts:
 
 def read_checkpoint(folder: Path) -> CheckpointFacts:
     """Return the facts of a folder. UsageError where it is none, or a file in it is broken."""
+    try:
+        return _read(folder)
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        # The files are somebody else's, and may hold anything that is JSON.
+        raise UsageError(
+            f"{folder}: config.json or the tokenizer's files are not built as transformers"
+            f" builds them: {type(error).__name__}: {error}"
+        ) from None
+
+
+def _read(folder: Path) -> CheckpointFacts:
     if not folder.is_dir():
         raise UsageError(f"{folder} is no folder")
     config = read_json(folder / "config.json")

@@ -78,10 +78,7 @@ def template_text(card: ModelCard, folder: Path | None, *, with_tools: bool = Fa
     """
     file = card.template_file()
     if file is not None:
-        try:
-            return file.read_text(encoding="utf-8")
-        except (OSError, ValueError) as error:
-            raise UsageError(f"the chat template {file} cannot be read: {error}") from None
+        return _read(file)
     if folder is None:
         raise UsageError(
             f"the chat template of {card.name!r} is its checkpoint's, which is not on this machine"
@@ -99,10 +96,11 @@ def own_template(folder: Path, *, with_tools: bool = False) -> str | None:
     """
     file = folder / "chat_template.jinja"
     if file.is_file():
-        return file.read_text(encoding="utf-8")
+        return _read(file)
     found = read_json(folder / "tokenizer_config.json").get("chat_template")
     if isinstance(found, list):
-        named = {entry["name"]: entry["template"] for entry in found if "template" in entry}
+        entries = [entry for entry in found if isinstance(entry, dict)]
+        named = {entry.get("name"): entry.get("template") for entry in entries}
         found = (with_tools and named.get("tool_use")) or named.get("default")
     return found if isinstance(found, str) else None
 
@@ -137,6 +135,13 @@ def read_json(file: Path) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise UsageError(f"{file} must hold a JSON object")
     return data
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise UsageError(f"the chat template {file} cannot be read: {error}") from None
 
 
 def _spoken(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -204,7 +209,9 @@ def _filled(source: str, variables: Mapping[str, Any]) -> str:
         ) from None
     except TemplateError as error:
         raise Fault(400, f"the chat template: {error.message}", param="messages") from None
-    except (TypeError, ValueError, KeyError, AttributeError, ArithmeticError) as error:
+    except RecursionError:
+        raise Fault(400, "the chat template calls itself without end", param="messages") from None
+    except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError) as error:
         # What a template does to values of kinds that it does not expect.
         raise Fault(400, f"the chat template cannot take these messages: {error}") from None
     return text

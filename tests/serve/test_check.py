@@ -231,6 +231,26 @@ def test_a_broken_folder_is_one_line(folder: Path, file: str, text: str, said: s
         check(tiny_card(folder, "instruct"))
 
 
+@pytest.mark.parametrize(
+    ("file", "changes"),
+    [
+        ("tokenizer.json", {"model": None}),
+        ("tokenizer.json", {"added_tokens": [{"content": "<x>"}]}),
+        ("tokenizer.json", {"added_tokens": 5}),
+        ("tokenizer.json", {"post_processor": {"type": "TemplateProcessing", "single": [5]}}),
+        ("config.json", {"rope_scaling": [1]}),
+        ("config.json", {"eos_token_id": [[2]]}),
+    ],
+)
+def test_a_folder_built_otherwise_is_one_line(
+    folder: Path, file: str, changes: dict[str, Any]
+) -> None:
+    edit(folder / file, changes)
+    with pytest.raises(UsageError, match="not built as transformers") as caught:
+        check(tiny_card(folder, "instruct"))
+    assert str(folder) in str(caught.value)
+
+
 def test_a_folder_that_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
     card = find_card("seed-coder-8b-instruct")
     with pytest.raises(UsageError, match=r"holds no config\.json"):

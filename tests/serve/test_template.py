@@ -137,10 +137,30 @@ def test_a_template_that_is_no_jinja_is_the_cards_fault(tmp_path: Path) -> None:
         render(make_card(tmp_path, "\n{% if %}"), [USER])
 
 
-def test_what_a_template_cannot_take_is_a_400(tmp_path: Path) -> None:
-    card = make_card(tmp_path, "{{ messages[0]['content'] + 1 }}")
-    with pytest.raises(Fault, match="cannot take these messages"):
+@pytest.mark.parametrize(
+    ("template", "said"),
+    [
+        ("{{ messages[0]['content'] + 1 }}", "cannot take these messages"),
+        ("{{ [][3] + '' }}", "the chat template"),
+        ("{% for n in range(10 ** 9) %}{% endfor %}", "cannot take these messages"),
+        ("{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", "without end"),
+    ],
+)
+def test_what_a_template_cannot_take_is_a_400(tmp_path: Path, template: str, said: str) -> None:
+    with pytest.raises(Fault, match=said) as caught:
+        render(make_card(tmp_path, template), [USER])
+    assert caught.value.status == 400
+
+
+def test_a_template_that_is_no_text_is_the_cards_fault(tmp_path: Path) -> None:
+    card = make_card(tmp_path, "x")
+    (tmp_path / "chat.jinja").write_bytes(b"\xff\xfe")
+    with pytest.raises(UsageError, match="cannot be read"):
         render(card, [USER])
+    own = card.model_copy(update={"chat_template": "tokenizer"})
+    (tmp_path / "chat_template.jinja").write_bytes(b"\xff\xfe")
+    with pytest.raises(UsageError, match="cannot be read"):
+        render(own, [USER], tokenizer_folder=tmp_path)
 
 
 def test_a_checkpoints_own_template_is_found_in_all_its_places(tmp_path: Path) -> None:
