@@ -12,8 +12,7 @@ from pathlib import Path
 import typer
 
 from seedcoder.errors import MachineLacks, UsageError
-from seedcoder.recipe import load_recipe
-from serve.config import GatewayTable, ServeRecipe
+from serve.config import GatewayTable, read_serve_recipe
 
 _EXTRA = frozenset(("fastapi", "uvicorn", "aiohttp", "orjson", "prometheus_client", "starlette"))
 
@@ -25,7 +24,7 @@ def up(recipe_file: Path, overrides: Sequence[str] = (), *, is_quiet: bool = Fal
     /ready tells. Raises UsageError for a recipe that makes no sense, MachineLacks for an address
     that cannot be had and for what an engine needs and is not here.
     """
-    recipe = load_recipe(recipe_file, ServeRecipe, overrides)
+    recipe = read_serve_recipe(recipe_file, overrides)
     config = recipe.gateway
     check_guarded(config)
     try:
