@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 # The columns of a document that a step may read; of another step: "STEP.COLUMN".
-DOCUMENT_COLUMNS = ("key", "text", "language", "path", "repo", "licence", "source", "bytes", "meta")
+DOCUMENT_COLUMNS = (
+    "key", "text", "language", "path", "repo", "licence", "source", "bytes", "sha256", "meta",
+)  # fmt: skip
 
 
 class Step(Protocol):

@@ -1,0 +1,47 @@
+"""seedcoder curate"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    help="Turn raw code and web pages into training data.",
+    no_args_is_help=True,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback()
+def _curate() -> None:
+    """Turn raw code and web pages into training data."""
+
+
+@app.command()
+def run(
+    recipe: Annotated[Path, typer.Argument(help="A recipe of recipes/curate/.")],
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change a key: --set store=/data/store."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print plain data.")] = False,
+) -> None:
+    """Run a recipe; what is in its store already is not computed again."""
+    from curate.engine import LocalEngine
+    from curate.printed import print_result, stages
+    from curate.recipe import CurateRecipe
+    from curate.running import run as run_recipe
+    from seedcoder.recipe import load_recipe
+
+    asked = load_recipe(recipe, CurateRecipe, changes or ())
+    with LocalEngine(asked.workers) as engine, stages() as tell:
+        result = run_recipe(asked, engine, tell)
+    if as_json:
+        typer.echo(json.dumps(asdict(result), indent=2))
+    else:
+        print_result(result)
