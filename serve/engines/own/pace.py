@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from serve.engines.own.telling import Finish, Telling, Weighed
@@ -18,7 +18,7 @@ _LATE_S = 0.5  # ours: what is missed beyond this is not made up for
 _AT_ONCE = 64  # ours: tokens a stream gets in its turn where there is no rate
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Line:
     """One reply that is known already. is_weighed: told with logprobs, all of them certain."""
 
@@ -50,11 +50,6 @@ class Line:
                 self.telling.call(self.at, self.calls)
             self.telling.end(self.at, self.finish, self.reason)
         return len(told)
-
-    @property
-    def is_over(self) -> bool:
-        """Whether all is said, or nobody listens."""
-        return self.is_ended or self.telling.is_over
 
 
 class Pacer:
@@ -103,36 +98,46 @@ class Pacer:
         self._since, self._given = self._loop.time(), 0
         self._timer = self._loop.call_later(self._tick_s if self._rate else 0, self._tick)
 
+    def drop(self, lines: Iterable[Line]) -> None:
+        """Give lines no more tokens."""
+        for line in lines:
+            if line in self._lines:
+                self._lines.remove(line)
+
     def _tick(self) -> None:
         now = self._loop.time()
         if self._rate is None:
-            for line in list(self._lines):
-                if not line.telling.is_behind:
-                    line.give(_AT_ONCE)
+            self._share(_AT_ONCE * len(self._lines))
         else:
             due = int((now - self._since) * self._rate) - self._given
             most = int(_LATE_S * self._rate) + 1
             if due > most:
                 self._since, self._given, due = now - most / self._rate, 0, most
-            self._share(due)
-        self._lines = deque(line for line in self._lines if not line.is_over)
+            self._given += self._share(due)
         if not self._lines:
             self._timer = None
             return
         self._timer = self._loop.call_at(now + self._tick_s, self._tick)
 
-    def _share(self, due: int) -> None:
-        """Give `due` tokens to the lines in turn; who is behind is passed over."""
-        lines = [line for line in self._lines if not line.telling.is_behind]
-        if not lines or due <= 0:
-            return
-        each, more = divmod(due, len(lines))
-        taken = 0
-        for at, line in enumerate(lines):
-            count = each + (at < more)
-            if count == 0:
+    def _share(self, due: int) -> int:
+        """Give `due` tokens to the lines in turn, and return how many were taken.
+
+        Only those whose turn it is are looked at: with many lines and short ticks that is what a
+        tick costs. Who is behind is passed over.
+        """
+        left, lines = due, self._lines
+        while left > 0 and lines:
+            before, each = left, max(1, left // len(lines))
+            for _ in range(len(lines)):
+                line = lines.popleft()
+                if line.telling.is_over:
+                    continue
+                if not line.telling.is_behind:
+                    left -= line.give(min(each, left))
+                if not line.is_ended:
+                    lines.append(line)
+                if left <= 0:
+                    break
+            if left == before:
                 break
-            if not line.is_over:
-                taken += line.give(count)
-        self._given += taken
-        self._lines.rotate(-more)
+        return due - left

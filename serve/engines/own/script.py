@@ -91,7 +91,7 @@ class ScriptedSpeaker:
             if isinstance(body, TextBody) and body.echo:
                 telling.say(line.at, prompts[line.at // body.n], tokens=0)
             self._pacer.add(line)
-        return lambda: None  # the pacer sees for itself that nobody listens
+        return lambda: self._pacer.drop(lines)
 
     def embed(self, body: EmbeddingBody) -> tuple[list[list[float]], int]:
         """Return vectors of length 1 that depend on the text alone."""
