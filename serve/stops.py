@@ -105,21 +105,24 @@ async def cut_at(
     """Yield the events of a stream with each choice cut where a cutter of its own says.
 
     A choice that was cut ends with finish_reason "stop". choices: how many there are (`n`): when
-    all of them are cut, the engine is cancelled (`events` is closed). It then never says its
-    usage: `count` is asked for it, with the text that came of each choice; without one, an event
-    that brought text counts as a token, and the prompt's tokens are not known (0).
+    all of them are cut, the engine is cancelled (`events` is closed). Its usage is then the last
+    that an event with text told (see `serve.thinking.running`). Where none did, `count` is asked
+    for it, with the text that came of each choice; without one, an event that brought text counts
+    as a token, and the prompt's tokens are not known (0).
     The last event carries the usage; the others none.
     """
     cutters: dict[int, Cutter] = {}
     came: dict[int, list[str]] = {}
     over: set[int] = set()
     last: dict[str, Any] = {}
+    told: dict[str, Any] | None = None
     stream = cast(AsyncGenerator[dict[str, Any], None], events)
     async with aclosing(stream):
         async for event in stream:
             if not event.get("choices"):
                 yield event
                 continue
+            told = event.get("usage") or told
             last = {key: value for key, value in event.items() if key != "usage"}
             kept = []
             for choice in event["choices"]:
@@ -140,8 +143,8 @@ async def cut_at(
                 break
         else:
             return
-    usage = _usage(0, sum(map(len, came.values())))
-    if count is not None:
+    usage = told or _usage(0, sum(map(len, came.values())))
+    if told is None and count is not None:
         usage = await count(["".join(came[index]) for index in sorted(came)])
     yield {**last, "choices": [], "usage": usage}
 

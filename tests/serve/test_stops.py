@@ -154,3 +154,12 @@ def test_what_was_cut_is_counted_by_who_knows_better() -> None:
     engine = Engine(text("ab"), text("c|d"), USAGE)
     events = events_of(stop_at(engine.stream(), ["|"], kind="text", count=count))
     assert events[-1]["usage"]["completion_tokens"] == 5
+
+
+def test_usage_that_the_engine_told_on_the_way_is_believed() -> None:
+    told = {"prompt_tokens": 4, "completion_tokens": 2, "total_tokens": 6}
+    engine = Engine({**text("ab"), "usage": {**told, "completion_tokens": 1}},
+                    {**text("c|d"), "usage": told}, text("e"), USAGE)  # fmt: skip
+    events = events_of(stop_at(engine.stream(), ["|"], kind="text"))
+    assert events[-1]["usage"] == told
+    assert all("usage" not in event for event in events[:-1])
