@@ -16,11 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from seedcoder.errors import MachineLacks
+from seedcoder.errors import MachineLacks, UsageError
 from serve.card import ModelCard, find_card
 from serve.config import ModelTable, ServeRecipe
 from serve.engines.build import build_engine
 from serve.engines.engine import Engine
+from serve.engines.options import Options
 from serve.engines.vllm_engine import VllmEngine
 from serve.engines.vllm_install import VllmInstall
 from serve.memory_plan import MemoryPlan, plan
@@ -150,13 +151,18 @@ def _memory(
         notes.append("the card gives no shape: its memory is not reckoned")
         return None, {}
     options = {name.replace("-", "_"): value for name, value in table.options.items()}
+    said = Options(options, of=f"the {table.engine} engine of {card.name}")
     weight_bytes = _weight_bytes(options, notes)
     kv_bytes = 1.0 if str(options.get("kv_cache_dtype", "")).startswith(("fp8", "int8")) else 2.0
-    context = int(options.get("max_model_len") or card.context_tokens)
+    if isinstance(length := options.get("max_model_len"), str):  # vLLM's "32k", "auto"
+        notes.append(f"max_model_len {length!r} is not read here: reckoned with the card's context")
+        context = card.context_tokens
+    else:
+        context = _whole(said, "max_model_len", card.context_tokens)
     is_cpu = isinstance(engine, VllmEngine) and engine.install.is_cpu
     if table.engine == "transformers" or is_cpu or "VLLM_CPU_KVCACHE_SPACE" in environment:
         # In the machine's own memory: of the cache so much as is set aside, or comes to be used.
-        cache_gb = float(environment.get("VLLM_CPU_KVCACHE_SPACE", 0))
+        cache_gb = _cache_gb(environment, card)
         one = plan(card.shape, context, dtype_bytes=weight_bytes, kv_bytes=kv_bytes, kv_gb=cache_gb)
         if table.engine != "transformers":
             return one, {}
@@ -165,11 +171,13 @@ def _memory(
             " each answer under way"
         )
         return None, {}
-    stages = int(options.get("pipeline_parallel_size", 1))
-    gpus = stages * int(options.get("tensor_parallel_size", 1))
-    if int(options.get("data_parallel_size", 1)) > 1:
-        notes.append(f"of each of {options['data_parallel_size']} copies (data_parallel_size)")
-    utilisation = float(options.get("gpu_memory_utilization", _ASSUMED_UTILISATION))
+    stages = _whole(said, "pipeline_parallel_size", 1)
+    gpus = stages * _whole(said, "tensor_parallel_size", 1)
+    if (copies := _whole(said, "data_parallel_size", 1)) > 1:
+        notes.append(f"of each of {copies} copies (data_parallel_size)")
+    utilisation = said.number("gpu_memory_utilization") or _ASSUMED_UTILISATION
+    if utilisation > 1:
+        raise said.wrong("gpu_memory_utilization", f"it must be at most 1, not {utilisation:g}")
     fitted = plan(
         card.shape, context, dtype_bytes=weight_bytes, kv_bytes=kv_bytes, gpus=gpus,
         stages=stages, memory_gb=gpu_gb, utilisation=utilisation,
@@ -180,6 +188,24 @@ def _memory(
         notes.append(f"it wants {gpus} GPUs, CUDA_VISIBLE_DEVICES names {len(named)}")
     taken = [gpu.strip() for gpu in named] or [str(number) for number in range(gpus)]
     return fitted, dict.fromkeys(taken[:gpus], utilisation)
+
+
+def _whole(options: Options, name: str, usual: int) -> int:
+    value = options.number(name)
+    if value is not None and not value.is_integer():
+        raise options.wrong(name, f"it must be a whole number, not {value:g}")
+    return usual if value is None else int(value)
+
+
+def _cache_gb(environment: Mapping[str, str], card: ModelCard) -> float:
+    text = environment.get("VLLM_CPU_KVCACHE_SPACE", "0")
+    try:
+        return float(text)
+    except ValueError:
+        raise UsageError(
+            f"the engine of {card.name}: VLLM_CPU_KVCACHE_SPACE must be a number of GB,"
+            f" not {text!r}"
+        ) from None
 
 
 def _weight_bytes(options: Mapping[str, Any], notes: list[str]) -> float:

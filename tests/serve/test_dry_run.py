@@ -112,6 +112,13 @@ def test_a_shorter_context_lets_more_of_them_fit(tmp_path: Path) -> None:
     assert short.memory.sequences_that_fit > 7 * whole.memory.sequences_that_fit
 
 
+def test_a_length_in_vllms_own_words_is_left_to_it(tmp_path: Path) -> None:
+    (one,) = planned(tmp_path, vllm(options='max_model_len = "32k"'))
+    assert one.memory is not None and one.memory.context_tokens == 32768
+    assert any("'32k' is not read here" in note for note in one.notes)
+    assert one.command is not None and "32k" in one.command
+
+
 def test_too_few_gpus_are_noted(tmp_path: Path) -> None:
     (one,) = planned(tmp_path, vllm(options="tensor_parallel_size = 4", devices="0,1"))
     assert any("wants 4 GPUs, CUDA_VISIBLE_DEVICES names 2" in note for note in one.notes)
@@ -158,6 +165,29 @@ def test_what_a_start_would_refuse_is_refused(tmp_path: Path) -> None:
         planned(tmp_path, vllm(card="nope"))
     with pytest.raises(UsageError, match=r"options\.port"):
         planned(tmp_path, vllm(options="port = 8000"))
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ('tensor_parallel_size = "two"', "tensor_parallel_size: it must be a positive number"),
+        ("tensor_parallel_size = 1.5", "tensor_parallel_size: it must be a whole number"),
+        ("tensor_parallel_size = 0", "tensor_parallel_size: it must be a positive number"),
+        ("max_model_len = true", "max_model_len: it must be a positive number"),
+        ("gpu_memory_utilization = 90", "gpu_memory_utilization: it must be at most 1"),
+    ],
+)
+def test_sizes_that_are_none_are_refused_in_one_line(
+    tmp_path: Path, options: str, said: str
+) -> None:
+    with pytest.raises(UsageError, match=rf"of seed-coder-8b-base: options\.{said}"):
+        planned(tmp_path, vllm(options=options))
+
+
+def test_a_cache_that_is_no_number_is_refused(tmp_path: Path) -> None:
+    text = vllm() + 'environment = { VLLM_CPU_KVCACHE_SPACE = "much" }\n'
+    with pytest.raises(UsageError, match="a number of GB, not 'much'"):
+        planned(tmp_path, text)
 
 
 def test_a_script_is_looked_for_beside_the_recipe(tmp_path: Path) -> None:
