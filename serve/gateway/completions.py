@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from serve.fault import Fault
+from serve.fim import routes as fim
 from serve.gateway import asked
 from serve.gateway.call import Call, Reply
 from serve.gateway.relay import relay
@@ -16,6 +17,8 @@ PATH = "/v1/completions"
 async def complete(call: Call) -> Reply:
     """Go on with a text, or fill in what belongs between it and a suffix."""
     body = call.body
+    if body.get("suffix") is not None:
+        return await fim.complete_suffix(call)
     served = call.house.find(body.get("model"))
     card = served.card
     call.tally.model = card.name

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from serve.fim import routes as fim
 from serve.gateway import batches, chat, completions, files, health, models
 from serve.gateway.call import Handler
 
@@ -40,6 +41,10 @@ WAYS: tuple[Way, ...] = (
         counts=False),
     Way(method="POST", path="/v1/chat/completions", handler=chat.chat, tag="chat", takes="json"),
     Way(method="POST", path="/v1/completions", handler=completions.complete, tag="completions",
+        takes="json"),
+    Way(method="POST", path="/v1/fim/completions", handler=fim.complete_mistral,
+        tag="completions", takes="json"),
+    Way(method="POST", path="/infill", handler=fim.complete_infill, tag="completions",
         takes="json"),
     Way(method="POST", path="/v1/files", handler=files.upload, tag="files", takes="form"),
     Way(method="GET", path="/v1/files", handler=files.list_files, tag="files", counts=False),
