@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from serve.card import ModelCard
 from serve.fault import Fault
 from serve.gateway import asked
 from serve.gateway.call import Call, Reply
 from serve.gateway.collect import reply_with
+from serve.gateway.house import House
 from serve.gateway.relay import relay
+from serve.tools.chat import worked_on
 
 PATH = "/v1/chat/completions"
 
@@ -35,16 +36,27 @@ async def chat(call: Call) -> Reply:
             400, f"{card.name} makes embeddings: ask /v1/embeddings",
             code="unsupported_endpoint", param="model",
         )  # fmt: skip
-    prepared = asked.with_defaults(card, body)
-    events = transformed(call, card, prepared)
+    prepared, events = worked_on(
+        served.link,
+        card,
+        asked.with_defaults(card, body),
+        served.kept.engine.features,
+        runner=call.house.run_code,
+        owner=call.key.id if call.key is not None else "",
+        may_run_code=_may_run_code(call.house, call.key),
+    )
     if events is None:
         return await relay(call, served.link, PATH, prepared)
     return await reply_with(call, events, kind="chat")
 
 
-def transformed(call: Call, card: ModelCard, body: dict[str, Any]) -> Any | None:
-    """Return the events of an answer that must be worked on; None where it goes on as it is."""
-    return None
+def _may_run_code(house: House, key: Any | None) -> bool:
+    """Whether a request may have code run: its key says so; without keys, whoever is on this
+    machine may, and nobody where the service listens to others.
+    """
+    if house.keys is None:
+        return not house.config.is_open
+    return key is not None and bool(key.may_run_code)
 
 
 def check_messages(body: Mapping[str, Any]) -> None:

@@ -79,7 +79,11 @@ class _Choice:
             if isinstance(source.get(name), str):
                 self._texts.setdefault(name, []).append(source[name])
         for name, value in delta.items():
-            if name not in _KNOWN and value is not None:
+            if name in _KNOWN or value is None:
+                continue
+            if isinstance(value, list) and all(isinstance(one, dict) for one in value):
+                self._take_entries(name, value)
+            else:
                 self._message[name] = value
         for call in delta.get("tool_calls") or ():
             self._take_call(call)
@@ -89,6 +93,14 @@ class _Choice:
         if part.get("logprobs") is not None:
             self._take_logprobs(part["logprobs"])
         self._finish = part.get("finish_reason") or self._finish
+
+    def _take_entries(self, name: str, entries: list[dict[str, Any]]) -> None:
+        """Put together a list whose entries come in pieces, by their index (`code_runs`)."""
+        kept = {one.get("index"): one for one in self._message.get(name) or ()}
+        for entry in entries:
+            index = entry.get("index", len(kept))
+            kept[index] = {**kept.get(index, {}), **entry}
+        self._message[name] = list(kept.values())
 
     def _take_call(self, call: Mapping[str, Any]) -> None:
         whole = self._calls.setdefault(call.get("index", len(self._calls)), {})

@@ -24,6 +24,7 @@ from serve.gateway.file_store import FileStore
 from serve.gateway.link import Link
 from serve.gateway.metrics import Metrics
 from serve.gateway.turnstile import Turnstile
+from serve.tools.run_code import RunCode
 
 if TYPE_CHECKING:
     from serve.keys import KeyStore
@@ -69,6 +70,7 @@ class House:
         self.requests = 0  # being answered, but for those that only look
         self.answering: set[asyncio.Task[Any]] = set()
         self.is_draining = False
+        self.run_code = RunCode(recipe.sandbox)
         self.is_cut = False  # what was under way was not waited for to its end
         for one in kept:
             self._take(one)
@@ -162,6 +164,7 @@ class House:
         """End the links and the engines."""
         self.is_draining = True
         await self.batches.stop()
+        await asyncio.to_thread(self.run_code.close)
         await asyncio.gather(*(served.link.close() for served in self.served.values()))
         drain_s = min(self.config.drain_s, _ENGINES_END_S)
         await asyncio.gather(*(served.kept.stop(drain_s) for served in self.served.values()))

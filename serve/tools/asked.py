@@ -61,8 +61,8 @@ def take(
         return kept, None
     if not may_run_code:
         raise Fault(
-            403, "this key may not run code: `seedcoder serve keys add --run-code` makes one that"
-            " may", kind="permission_error", code="run_code_not_allowed", param=_KEY,
+            403, "code is run for keys that may have it run: `seedcoder serve keys add --run-code`",
+            kind="permission_error", code="run_code_not_allowed", param=_KEY,
         )  # fmt: skip
     if card.tools == "none":
         raise _wrong(f"is not for {card.name}: its card says that it calls no tools")
