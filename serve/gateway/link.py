@@ -7,29 +7,25 @@ the keeper asks after its health.
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+import sys
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any
 
-import aiohttp
 import orjson
 
 from serve.engines.engine import Kept
 from serve.fault import Fault
 from serve.gateway import sse, trail
 from serve.gateway.turnstile import Turnstile
+from serve.gateway.wire import Answer, Pool, Silent
 
 if TYPE_CHECKING:
     from serve.engines.engine import Address
 
-# Below the 5 s that uvicorn, and so vLLM, keeps an idle connection: never the one being closed.
-_IDLE_S = 3.0
-_CONNECT_S = 10.0
 _SILENCE_S = 600.0  # what OpenAI's own client waits
 _REFUSAL_MOST_BYTES = 1 << 20
-_BUFFER_BYTES = 1 << 18
 _RETRY_S = 5.0  # ours: about what a small engine takes to start
 _OURS = frozenset((401, 403, 404, 405, 407))  # the address or key in the recipe is wrong
 
@@ -53,15 +49,7 @@ class Answered:
 
     async def __anext__(self) -> bytes:
         """Return some bytes; whole events, where it is a stream of them."""
-        try:
-            return await anext(self._chunks)
-        except Fault:
-            raise
-        except aiohttp.ClientError as error:
-            # Through the stack, which knows what such an error means.
-            if not await self._stack.__aexit__(type(error), error, error.__traceback__):
-                raise
-            raise StopAsyncIteration from None
+        return await anext(self._chunks)
 
     async def aclose(self) -> None:
         """End the answer; the engine stops its work."""
@@ -74,15 +62,13 @@ class Link:
     def __init__(self, kept: Kept, turnstile: Turnstile) -> None:
         self._kept = kept
         self._turnstile = turnstile
-        self._session: aiohttp.ClientSession | None = None
-        self._session_of: Address | None = None
+        self._pool: Pool | None = None
         self.name = kept.engine.card.name
 
     async def close(self) -> None:
         """Close the connections."""
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        if self._pool is not None:
+            self._pool.close()
 
     async def events(self, path: str, body: Mapping[str, Any]) -> AsyncIterator[dict[str, Any]]:
         """Yield the events of a stream; see `Upstream`."""
@@ -116,7 +102,7 @@ class Link:
         is_whole = False
         async with self._asked(path, asked) as response:
             cutter, rename = sse.Cutter(), self._renaming()
-            async for chunk in self._chunks(response):
+            while chunk := await response.read():
                 block = cutter.feed(chunk)
                 if not block:
                     continue
@@ -132,7 +118,7 @@ class Link:
         asked = {key: value for key, value in body.items() if key != "stream_options"}
         asked["stream"] = False
         async with self._asked(path, asked) as response:
-            data = b"".join([chunk async for chunk in self._chunks(response)])
+            data = await _all(response)
         whole = sse.read(data)
         if whole.get("model") == self._kept.engine.address.model:
             whole["model"] = self.name
@@ -142,18 +128,23 @@ class Link:
         """Return an answer whatever it is; close it. Raises Fault as `events` does."""
         stack = AsyncExitStack()
         response = await stack.enter_async_context(self._asked(path, body))
-        return Answered(response.content_type, self._renamed(response), stack)
+        return Answered(response.media_type, self._renamed(response), stack)
 
-    async def _renamed(self, response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    async def _renamed(self, response: Answer) -> AsyncIterator[bytes]:
+        with self._told():
+            async for piece in self._pieces(response):
+                yield piece
+
+    async def _pieces(self, response: Answer) -> AsyncIterator[bytes]:
         rename = self._renaming()
-        if response.content_type == "text/event-stream":
+        if response.media_type == "text/event-stream":
             cutter = sse.Cutter()
-            async for chunk in self._chunks(response):
+            while chunk := await response.read():
                 block = cutter.feed(chunk)
                 if block:
                     yield block if rename is None else rename(block)
             return
-        data = b"".join([chunk async for chunk in self._chunks(response)])
+        data = await _all(response)
         yield data if rename is None else rename(data)
 
     def _renaming(self) -> Any:
@@ -172,9 +163,7 @@ class Link:
         return rename
 
     @asynccontextmanager
-    async def _asked(
-        self, path: str, body: Mapping[str, Any]
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
+    async def _asked(self, path: str, body: Mapping[str, Any]) -> AsyncIterator[Answer]:
         """Wait for a turn, ask, and give the response, which is no refusal."""
         self._check_ready()
         async with self._turnstile.turn() as waited_s:
@@ -182,53 +171,32 @@ class Link:
             self._check_ready()  # it may have died while this request waited
             address = self._kept.engine.address
             data = orjson.dumps({**body, "model": address.model})
-            headers = {
-                "content-type": "application/json",
-                **trail.headers(),
-                **address.headers,
-            }
-            url = f"{address.url.rstrip('/')}{address.prefix}{path}"
-            try:
-                async with self._of(address).post(url, data=data, headers=headers) as response:
-                    if response.status >= 400:
-                        raise await self._refusal(response)
-                    yield response
-            except aiohttp.SocketTimeoutError:
-                raise Fault(
-                    504, f"the engine of {self.name} said nothing for {_SILENCE_S:g} s",
-                    kind="server_error",
-                ) from None  # fmt: skip
-            except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError) as error:
-                raise self._dead(_said(error)) from None
+            pool = self._pool_of(address)
+            with self._told():
+                async with pool.ask(path, trail.headers(), data) as answer:
+                    if answer.status >= 400:
+                        raise await self._refusal(answer)
+                    yield answer
 
-    async def _chunks(self, response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
-        content = response.content
-        while chunk := await content.readany():
-            yield chunk
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Say as a Fault what went wrong between the engine and us."""
+        try:
+            yield
+        except Silent:
+            raise Fault(
+                504, f"the engine of {self.name} said nothing for {_SILENCE_S:g} s",
+                kind="server_error",
+            ) from None  # fmt: skip
+        except OSError as error:
+            raise self._dead(_said(error)) from None
 
-    def _of(self, address: Address) -> aiohttp.ClientSession:
-        if self._session is None or self._session_of != address:
-            old = self._session
-            if old is not None:  # an engine that came back at another address
-                asyncio.get_running_loop().create_task(old.close())
-            connector: aiohttp.BaseConnector
-            if address.socket is not None:
-                connector = aiohttp.UnixConnector(
-                    str(address.socket), limit=0, keepalive_timeout=_IDLE_S
-                )
-            else:
-                connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=_IDLE_S)
-            self._session = aiohttp.ClientSession(
-                connector=connector,
-                cookie_jar=aiohttp.DummyCookieJar(),
-                timeout=aiohttp.ClientTimeout(
-                    total=None, sock_connect=_CONNECT_S, sock_read=_SILENCE_S
-                ),
-                read_bufsize=_BUFFER_BYTES,
-                trust_env=False,
-            )
-            self._session_of = address
-        return self._session
+    def _pool_of(self, address: Address) -> Pool:
+        if self._pool is None or self._pool.address != address:  # it came back somewhere else
+            if self._pool is not None:
+                self._pool.close()
+            self._pool = Pool(address, silence_s=_SILENCE_S)
+        return self._pool
 
     def _check_ready(self) -> None:
         kept = self._kept
@@ -253,8 +221,8 @@ class Link:
             retry_after_s=_RETRY_S,
         )
 
-    async def _refusal(self, response: aiohttp.ClientResponse) -> Fault:
-        data = await response.content.read(_REFUSAL_MOST_BYTES)
+    async def _refusal(self, response: Answer) -> Fault:
+        data = await _all(response, _REFUSAL_MOST_BYTES)
         return self._refused(response.status, data, response.headers.get("retry-after"))
 
     def _refused(self, status: int, data: bytes, retry_after: str | None = None) -> Fault:
@@ -280,6 +248,14 @@ class Link:
             param=param or None,
             retry_after_s=_seconds(retry_after),
         )
+
+
+async def _all(answer: Answer, most_bytes: int = sys.maxsize) -> bytes:
+    chunks: list[bytes] = []
+    while most_bytes > 0 and (chunk := await answer.read()):
+        most_bytes -= len(chunk)
+        chunks.append(chunk)
+    return b"".join(chunks)
 
 
 _KINDS = {"BadRequestError": "invalid_request_error"}  # as vLLM writes it
