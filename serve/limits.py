@@ -20,9 +20,9 @@ import asyncio
 import math
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from serve.fault import Fault
 from serve.keys import KeyHolder, KeyRights
@@ -31,6 +31,12 @@ from serve.usage import Ledger, Used
 _WINDOW_S = 60.0
 _GONE = 499  # for the records only: the client went away
 _SOON_S = 1.0  # ours: when to come again where only the end of another request makes room
+_TOKEN_CHARACTERS = 4  # ours: about what tokenizers make of English and of code
+_REPLY_TOKENS = 256  # ours: of a reply whose length the request leaves open
+_REPLY_KEYS = ("max_completion_tokens", "max_tokens", "max_output_tokens", "n_predict")
+_PROMPT_KEYS = (
+    "messages", "prompt", "suffix", "input", "input_prefix", "input_suffix", "input_extra",
+)  # fmt: skip
 
 
 class _Account:
@@ -242,6 +248,29 @@ class Admission:
         trace: TracebackType | None,
     ) -> None:
         self.end(error)
+
+
+def expected_of(body: Mapping[str, Any]) -> int:
+    """Guess the tokens of a request that may ask for anything, from its length and its bounds."""
+    characters = sum(_characters(body.get(key), 0) for key in _PROMPT_KEYS)
+    reply = next((n for key in _REPLY_KEYS if (n := body.get(key)) is not None), _REPLY_TOKENS)
+    replies = body.get("n") or 1
+    for count in (reply, replies):
+        if not isinstance(count, int) or count < 0:
+            return characters // _TOKEN_CHARACTERS  # it will be refused
+    return characters // _TOKEN_CHARACTERS + int(reply) * int(replies)
+
+
+def _characters(said: object, depth: int) -> int:
+    if isinstance(said, str):
+        return len(said)
+    if depth > 3:  # content of a part of a message of a list
+        return 0
+    if isinstance(said, Mapping):
+        return sum(_characters(one, depth + 1) for one in said.values())
+    if isinstance(said, list):
+        return sum(_characters(one, depth + 1) for one in said)
+    return 0
 
 
 def _wait_for_tokens(account: _Account, most: int, now_s: float) -> float:

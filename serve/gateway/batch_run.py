@@ -27,6 +27,7 @@ from serve.gateway.batch_record import TOKENS, BatchFolder, BatchRecord, Status
 from serve.gateway.batch_room import BatchRoom
 from serve.gateway.batch_rows import BatchRows
 from serve.gateway.file_store import FileStore, new_id
+from serve.limits import expected_of
 
 if TYPE_CHECKING:
     from serve.gateway.house import House, Served
@@ -250,7 +251,11 @@ class BatchRun:
         async with self._room.turn(served):
             admission = (
                 house.limiter.admit(
-                    holder, model=served.card.name, route=self.record.endpoint, of_batch=True
+                    holder,
+                    model=served.card.name,
+                    route=self.record.endpoint,
+                    expected_tokens=expected_of(body),
+                    of_batch=True,
                 )
                 if house.limiter is not None
                 else nullcontext()

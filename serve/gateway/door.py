@@ -35,6 +35,7 @@ from serve.gateway.exchange import (
 from serve.gateway.house import House
 from serve.gateway.paths import Paths
 from serve.gateway.routes import Way
+from serve.limits import expected_of
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +56,7 @@ class Visit:
     tally: Tally = field(default_factory=Tally)
     trail: trail.Trail = field(default_factory=trail.Trail)
     status: int = 0
+    limits: dict[str, str] = field(default_factory=dict)  # headers that tell what a key has left
     has_ended: bool = False
 
     @property
@@ -104,7 +106,8 @@ class Door:
         async def sender(message: Message) -> None:
             if message["type"] == "http.response.start":
                 visit.status = message["status"]
-                message["headers"] = [*message.get("headers", ()), *ours]
+                limits = [(name.encode(), value.encode()) for name, value in visit.limits.items()]
+                message["headers"] = [*message.get("headers", ()), *ours, *limits]
             else:
                 tally.sent_bytes += len(message.get("body", b""))
                 visit.has_ended = not message.get("more_body")
@@ -210,11 +213,17 @@ class Door:
         """Answer under the key's limits, and tell them what was used."""
         limiter, tally = self._house.limiter, call.tally
         admission = (
-            limiter.admit(call.key, route=way.path)
+            limiter.admit(
+                call.key,
+                route=way.path,
+                expected_tokens=0 if call.key is None else expected_of(call.body),
+            )
             if limiter is not None and way.counts
             else nullcontext()
         )
         async with admission as admitted:
+            if admitted is not None:
+                visit.limits = admitted.headers()
             try:
                 reply = await way.handler(call)
                 await sending.send_reply(call, reply, send)

@@ -71,6 +71,7 @@ class _Parts:
         self._name = ""
         self._is_file = False
         self._field = b""
+        self._count = 0
 
     def callbacks(self) -> dict[str, Callable[..., None]]:
         return {
@@ -86,7 +87,8 @@ class _Parts:
 
     def _begin(self) -> None:
         self._disposition, self._field = b"", b""
-        if len(self.form.fields) >= _FIELDS_MOST:
+        self._count += 1
+        if self._count > _FIELDS_MOST:
             raise Fault(400, f"a form may have {_FIELDS_MOST} fields")
 
     def _take_header(self, data: bytes, start: int, end: int) -> None:

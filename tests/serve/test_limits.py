@@ -6,7 +6,7 @@ import pytest
 
 from serve.fault import Fault
 from serve.keys import KeyRights, KeyStore
-from serve.limits import Limiter
+from serve.limits import Limiter, expected_of
 from serve.usage import Ledger, report
 
 
@@ -183,3 +183,30 @@ def test_keys_that_are_not_used_any_more_are_forgotten(desk):
     desk.clock.now_s += 61
     desk.spend(holders[0])
     assert len(desk.limiter._accounts) == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "tokens"),
+    [
+        ({}, 256),
+        ({"prompt": "x" * 400, "max_tokens": 10}, 110),
+        ({"prompt": ["x" * 40, "y" * 40], "max_tokens": 5, "n": 3}, 35),
+        ({"messages": [{"role": "user", "content": "x" * 396}], "max_completion_tokens": 0}, 100),
+        ({"messages": [{"role": "user", "content": [{"type": "text", "text": "x" * 392}]}]}, 356),
+        ({"prompt": [1, 2, 3], "max_tokens": -1}, 0),
+        ({"prompt": "abcd", "n": "many"}, 1),
+        ({"input_prefix": "x" * 40, "input_suffix": "y" * 40, "n_predict": 4}, 24),
+    ],
+)
+def test_what_a_request_may_use_is_guessed_from_its_length_and_bounds(body, tokens):
+    assert expected_of(body) == tokens
+
+
+def test_a_batchs_lines_leave_a_keys_concurrent_requests_alone(desk):
+    holder = desk.holder(concurrent=1)
+    lines = [desk.limiter.admit(holder, of_batch=True).begin() for _ in range(3)]
+    with_it = desk.limiter.admit(holder).begin()
+    desk.refusal(holder)
+    for one in (*lines, with_it):
+        one.end()
+    desk.spend(holder)
