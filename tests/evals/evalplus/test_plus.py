@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -206,15 +207,17 @@ def _program(source: str) -> Any:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "count"), [("humaneval", 164), ("mbpp", 378)])
-def test_all_canonical_solutions_pass_and_spoilt_ones_do_not(
+def test_canonical_solutions_pass_and_spoilt_ones_do_not(
     shared_data: Path, evalplus_pool: Pool, name: str, count: int
 ) -> None:
     bench = humaneval_plus() if name == "humaneval" else mbpp_plus()
-    # One task takes minutes of CPU time; `seedcoder eval gold mbpp+` has it too.
-    problems = [problem for problem in bench.problems() if problem.key != "Mbpp/599"]
+    everything = bench.problems()
+    assert len(everything) == count
+    # All take five minutes; `seedcoder eval gold humaneval+` and mbpp+ are that.
+    problems = everything[:: 1 if os.environ.get("SEEDCODER_WHOLE") else 4]
     gold = check_gold(bench, problems, evalplus_pool)
     assert gold.ok, gold.words()
-    assert gold.total == len(problems) >= count - 1
+    assert gold.total == len(problems) > 40
 
 
 def _differing(bench: EvalPlus, pool: Pool, rows: list[dict[str, Any]]) -> list[tuple[str, str]]:

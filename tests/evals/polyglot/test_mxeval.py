@@ -245,7 +245,9 @@ def test_hand_made_answers_to_published_problems_come_out_as_they_must(
         pytest.skip(why)
     bench = _with_data("multilingual-humaneval", languages=[language])
     problems: dict[str, Problem] = {p.key.rpartition("/")[2]: p for p in bench.problems()}
-    for number, answers in _solutions()[language].items():
+    # tsc takes seconds for each program, and does with all of them what it does with the first.
+    most = 1 if language == "typescript" and not os.environ.get("SEEDCODER_WHOLE") else None
+    for number, answers in list(_solutions()[language].items())[:most]:
         problem = problems[number]
         for wanted, body in answers.items():
             program = bench.program(problem, body, COMPLETION)
