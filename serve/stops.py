@@ -28,7 +28,12 @@ class Cutter(Protocol):
         ...
 
     def finish(self) -> str:
-        """Return what is held back, once nothing more comes."""
+        """Return what is held back and belongs to the text, once nothing more comes."""
+        ...
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the end was found: by `feed`, or in what was held back by `finish`."""
         ...
 
 
@@ -68,6 +73,11 @@ class Stops:
         """Return what was held back: no stop came of it."""
         held, self._held = self._held, ""
         return held
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether a stop was found."""
+        return self.found is not None
 
     def _beginning(self, text: str) -> int:
         """Return how many of the last characters may be the beginning of a stop."""
@@ -162,7 +172,10 @@ def _cut(choice: dict[str, Any], cutter: Cutter, kind: Kind) -> tuple[dict[str, 
         # The engine's own end: what was held back belongs to the reply, unless a cutter that
         # looks at whole lines sees only now that the text ended before.
         safe += cutter.finish()
-        return _with_text(choice, safe, kind), True
+        part = _with_text(choice, safe, kind)
+        if cutter.has_ended:
+            part["finish_reason"] = "stop"
+        return part, True
     part = _with_text(choice, safe, kind)
     if ended:
         part["finish_reason"] = "stop"

@@ -33,6 +33,11 @@ class Chain:
                 text += cutter.finish()
         return text
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether one of them found the end."""
+        return any(cutter.has_ended for cutter in self._cutters)
+
 
 class IndentEnd:
     """The end before the first line, but for the one begun, that is less indented than asked.
@@ -43,11 +48,11 @@ class IndentEnd:
     def __init__(self, least: int) -> None:
         self._least = least
         self._held = ""  # the newline and the white space after it
-        self._is_over = False
+        self.has_ended = False
 
     def feed(self, text: str) -> tuple[str, bool]:
         """Return the text up to that end."""
-        if self._is_over:
+        if self.has_ended:
             return "", True
         text = self._held + text
         self._held = ""
@@ -60,7 +65,7 @@ class IndentEnd:
                 self._held = text[newline:]
                 return text[:newline], False
             if text[begins] != "\n" and begins - newline - 1 < self._least:
-                self._is_over = True
+                self.has_ended = True
                 return text[:newline], True
             at = begins
         return text, False
@@ -68,7 +73,7 @@ class IndentEnd:
     def finish(self) -> str:
         """Return what was held back."""
         held, self._held = self._held, ""
-        return "" if self._is_over else held
+        return "" if self.has_ended else held
 
 
 class TimeEnd:
@@ -78,6 +83,7 @@ class TimeEnd:
         self._limit_s = limit_s
         self._first_s: float | None = None
         self._has_line = False
+        self.has_ended = False
 
     def feed(self, text: str) -> tuple[str, bool]:
         """Return the text, and whether it has taken long enough."""
@@ -86,7 +92,8 @@ class TimeEnd:
             self._first_s = now_s
         self._has_line = self._has_line or "\n" in text
         is_late = self._first_s is not None and now_s - self._first_s > self._limit_s
-        return text, self._has_line and is_late
+        self.has_ended = self._has_line and is_late
+        return text, self.has_ended
 
     def finish(self) -> str:
         """Return nothing: nothing is held back."""

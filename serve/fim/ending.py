@@ -53,6 +53,8 @@ class Rules:
 class NoEnd:
     """No end but the model's own."""
 
+    has_ended = False
+
     def feed(self, text: str) -> tuple[str, bool]:
         """Return the text as it is."""
         return text, False
@@ -67,6 +69,7 @@ class LineEnd:
 
     def __init__(self) -> None:
         self._has_text = False
+        self.has_ended = False
 
     def feed(self, text: str) -> tuple[str, bool]:
         """Return the text up to that end."""
@@ -77,7 +80,8 @@ class LineEnd:
                 return text, False
             self._has_text, at = True, blank
         end = text.find("\n", at)
-        return (text, False) if end < 0 else (text[:end], True)
+        self.has_ended = end >= 0
+        return (text[:end], True) if self.has_ended else (text, False)
 
     def finish(self) -> str:
         """Return nothing: nothing is held back."""
@@ -178,6 +182,11 @@ class SyntaxEnd:
         self._lines: list[_Line] = []
         self._block: int | None = None
         self._was_deeper = False
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the end was found; `reason` says by what."""
+        return bool(self.reason)
 
     def feed(self, text: str) -> tuple[str, bool]:
         """Take more; return what is certain to belong to the middle, and whether it ended."""

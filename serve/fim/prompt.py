@@ -22,7 +22,7 @@ from serve.fim.languages import Language
 
 _CHARACTERS_PER_TOKEN: Final = 3  # ours, on the safe side
 _SPARE_TOKENS: Final = 16  # ours: the format's own
-_REPLY_TOKENS: Final = 512  # ours: kept free where a request does not say
+REPLY_TOKENS: Final = 512  # ours: where neither the request nor the card says
 _PREFIX_SHARE: Final = 0.75  # ggml-org/llama.cpp, format_prompt_infill: prefix : suffix = 3 : 1
 _LEAST_CHARACTERS: Final = 80  # ours: less of a file is not worth its name
 _REPOSITORY: Final = "project"  # where a format wants a name and the request has none
@@ -67,7 +67,7 @@ def prompt_of(card: ModelCard, middle: Middle, language: Language) -> Prompt:
         return Prompt(text=middle.before, before=middle.before, after="")
     fim = format_of(words_of(card))
     reply = middle.body.get("max_tokens")
-    reply = reply if isinstance(reply, int) else card.sampling.max_tokens or _REPLY_TOKENS
+    reply = reply if isinstance(reply, int) else card.sampling.max_tokens or REPLY_TOKENS
     room = max(0, card.context_tokens - reply - _SPARE_TOKENS) * _CHARACTERS_PER_TOKEN
     before, after = middle.before, middle.after
     if middle.may_cut and len(before) + len(after) > room:

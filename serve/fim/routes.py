@@ -20,7 +20,7 @@ from serve.fim.cutters import Chain, IndentEnd, TimeEnd
 from serve.fim.ending import Mode, ending
 from serve.fim.grammar import guess
 from serve.fim.languages import BY_NAME, Language, by_path
-from serve.fim.prompt import Prompt, format_of, prompt_of, words_of
+from serve.fim.prompt import REPLY_TOKENS, Prompt, format_of, prompt_of, words_of
 from serve.gateway import asked as fields
 from serve.gateway.call import Call, Raw, Reply, Stream, Whole
 from serve.gateway.collect import collect, shows_usage
@@ -144,6 +144,9 @@ def _body(call: Call, card: ModelCard, asked: Middle, prompt: Prompt) -> dict[st
     for name in ("stop", "stream", "stream_options"):
         body.pop(name, None)
     body["prompt"] = prompt.text
+    # Else OpenAI's default counts: 16 tokens, made for other uses.
+    if body.get("max_tokens") is None and asked.after is not None:
+        body["max_tokens"] = REPLY_TOKENS
     features = call.house.find(card.name).kept.engine.features
     if "tokenize" in features:
         # Else the tokens that end a middle would be left out of the text they should end.
