@@ -1,7 +1,7 @@
 """When a line of a batch may be asked: live requests come first.
 
 Before each engine, lines of batches hold at most a share of its streams, and a new one begins only
-where no live request waits and a stream is free. A line that has begun is asked like any other
+where a stream is free, which none is while live requests wait. A line that has begun is asked like any other
 request: it is not stopped for a live one, which finds the rest of the streams.
 """
 
@@ -42,9 +42,5 @@ class BatchRoom:
             yield
 
     def _is_free(self, served: Served) -> bool:
-        turnstile = served.turnstile
-        return (
-            not self._house.is_draining
-            and not turnstile.waiting
-            and turnstile.running < self._house.config.streams
-        )
+        # Where live requests wait, no stream is free: one that ends goes to the first of them.
+        return not self._house.is_draining and served.turnstile.running < self._house.config.streams
