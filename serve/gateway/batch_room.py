@@ -1,8 +1,8 @@
 """When a line of a batch may be asked: live requests come first.
 
 Before each engine, lines of batches hold at most a share of its streams, and a new one begins only
-where a stream is free, which none is while live requests wait. A line that has begun is asked like any other
-request: it is not stopped for a live one, which finds the rest of the streams.
+where a stream is free, which none is while live requests wait. A line that has begun is asked like
+any other request: it is not stopped for a live one, which finds the rest of the streams.
 """
 
 from __future__ import annotations

@@ -192,6 +192,48 @@ def test_live_requests_come_before_the_lines_of_a_batch(client, parrot):
     assert parrot.most_under_way == 8
 
 
+def test_a_live_request_that_comes_late_is_asked_before_lines_that_have_waited_long(
+    client, parrot, gateway
+):
+    """Lines that wait stay out of the queue: in it they would be before a request that comes."""
+    holds = {f"live {n}": threading.Event() for n in range(8)}
+    last = threading.Event()
+
+    def act(words):
+        holds.get(words, last).wait(30)
+
+    def waiting():
+        text = client._client.get(f"{gateway.url}/metrics").text
+        (line,) = [x for x in text.splitlines() if "queue_depth{" in x]
+        return float(line.split()[-1])
+
+    def ask_live(words):
+        message = {"role": "user", "content": words}
+        thread = threading.Thread(
+            target=client.chat.completions.create, kwargs={"model": "bird", "messages": [message]}
+        )
+        thread.start()
+        return thread
+
+    parrot.act = act
+    threads = [ask_live(words) for words in holds]
+    until(lambda: parrot.under_way == 8)
+    batch = begin(client, [ask(f"line {n}") for n in range(6)])
+    until(lambda: client.batches.retrieve(batch.id).status == "in_progress")
+    for _ in range(20):
+        assert waiting() == 0
+    threads.append(ask_live("late"))
+    until(lambda: waiting() == 1)
+    holds["live 0"].set()
+    until(lambda: len(parrot.order) == 9)
+    assert parrot.order[-1] == "late"
+    for one in (*holds.values(), last):
+        one.set()
+    for thread in threads:
+        thread.join()
+    assert ended(client, batch).request_counts.completed == 6
+
+
 def test_a_batch_cannot_begin_with_what_makes_no_sense(client):
     file = client.files.create(file=("in.jsonl", kit.jsonl([ask("x")])), purpose="batch")
     other = client.files.create(file=("in.txt", b"text"), purpose="user_data")
