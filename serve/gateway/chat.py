@@ -10,6 +10,7 @@ from serve.gateway import asked
 from serve.gateway.call import Call, Reply
 from serve.gateway.collect import reply_with
 from serve.gateway.house import House
+from serve.gateway.many_stops import with_stops
 from serve.gateway.relay import relay
 from serve.tools.chat import worked_on
 
@@ -36,15 +37,18 @@ async def chat(call: Call) -> Reply:
             400, f"{card.name} makes embeddings: ask /v1/embeddings",
             code="unsupported_endpoint", param="model",
         )  # fmt: skip
+    upstream, body = with_stops(served.link, card, asked.with_defaults(card, body), kind="chat")
     prepared, events = worked_on(
-        served.link,
+        upstream,
         card,
-        asked.with_defaults(card, body),
+        body,
         served.kept.engine.features,
         runner=call.house.run_code,
         owner=call.key.id if call.key is not None else "",
         may_run_code=_may_run_code(call.house, call.key),
     )
+    if events is None and upstream is not served.link:
+        events = upstream.events(PATH, prepared)
     if events is None:
         return await relay(call, served.link, PATH, prepared)
     return await reply_with(call, events, kind="chat")

@@ -9,6 +9,8 @@ from serve.fault import Fault
 from serve.fim import routes as fim
 from serve.gateway import asked
 from serve.gateway.call import Call, Reply
+from serve.gateway.collect import reply_with
+from serve.gateway.many_stops import with_stops
 from serve.gateway.relay import relay
 
 PATH = "/v1/completions"
@@ -29,7 +31,10 @@ async def complete(call: Call) -> Reply:
             400, f"{card.name} makes embeddings: ask /v1/embeddings",
             code="unsupported_endpoint", param="model",
         )  # fmt: skip
-    return await relay(call, served.link, PATH, asked.with_defaults(card, body))
+    upstream, body = with_stops(served.link, card, asked.with_defaults(card, body), kind="text")
+    if upstream is not served.link:
+        return await reply_with(call, upstream.events(PATH, body), kind="text")
+    return await relay(call, served.link, PATH, body)
 
 
 def check_prompt(body: Mapping[str, Any]) -> None:

@@ -41,7 +41,7 @@ log = logging.getLogger(__name__)
 
 _ID = re.compile(r"[\w.:-]{1,64}", re.ASCII)
 _GONE = 499  # for the log only: the client went away
-_UPLOAD_TIMES = 16  # ours: a file may have so many times a request's bytes
+_FORM_BYTES = 1 << 20  # ours: of a form, beside its file
 
 
 @dataclass(slots=True)
@@ -120,7 +120,8 @@ class Door:
         if visit.status:
             log.warning("an answer was cut id=%s why=%s", visit.id, fault.message)
             return
-        await sending.send_fault(send, fault)
+        is_messages = visit.way is not None and visit.way.tag == "messages"
+        await sending.send_fault(send, fault, is_messages=is_messages)
 
     async def _admit(self, visit: Visit, receive: Receive, send: Send) -> None:
         scope = visit.scope
@@ -174,7 +175,7 @@ class Door:
         house = self._house
         most_bytes = house.config.body_mb << 20
         if way.takes == "form":
-            most_bytes *= _UPLOAD_TIMES
+            most_bytes = (house.config.file_mb << 20) + _FORM_BYTES
         body = Body(receive, visit.headers, most_bytes)
         visit.trail.holder = visit.key
         visit.trail.headers["x-request-id"] = visit.id

@@ -40,3 +40,10 @@ async def metrics(call: Call) -> Reply:
     from serve.gateway.metrics import CONTENT_TYPE
 
     return Raw(media_type=CONTENT_TYPE, chunks=call.house.metrics.text())
+
+
+async def document(call: Call) -> Reply:
+    """Describe all routes, as OpenAPI has it."""
+    from serve.gateway.openapi import describe
+
+    return Whole(body=describe(call.house.version))

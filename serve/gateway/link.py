@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _SILENCE_S = 600.0  # what OpenAI's own client waits
 _REFUSAL_MOST_BYTES = 1 << 20
 _RETRY_S = 5.0  # ours: about what a small engine takes to start
+_OF_STREAMS = frozenset(("stream", "stream_options"))
 _OURS = frozenset((401, 403, 404, 405, 407))  # the address or key in the recipe is wrong
 
 
@@ -115,8 +116,8 @@ class Link:
 
     async def answer(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """Return a whole answer; see `Upstream`."""
-        asked = {key: value for key, value in body.items() if key != "stream_options"}
-        asked["stream"] = False
+        # Left out, not set to false: embeddings know no streams.
+        asked = {key: value for key, value in body.items() if key not in _OF_STREAMS}
         async with self._asked(path, asked) as response:
             data = await _all(response)
         whole = sse.read(data)

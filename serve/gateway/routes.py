@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from serve.fim import routes as fim
-from serve.gateway import batches, chat, completions, files, health, models
+from serve.gateway import batches, chat, completions, files, health, models, passthrough
 from serve.gateway.call import Handler
 
 Guard = Literal["key", "health", "metrics", "none"]
@@ -21,7 +21,7 @@ class Way:
     guard: "key" asks for a key where the service has keys; "health" and "metrics" do unless the
         recipe opens them (`open_health`, `open_metrics`).
     counts: a drain waits for it, and limits of keys hold for it.
-    gives, schema: for the OpenAPI document: media type of the answer, schema of the body.
+    gives: media type of the answer, for the OpenAPI document (`serve.gateway.openapi`).
     """
 
     method: Literal["GET", "POST", "DELETE"]
@@ -32,7 +32,6 @@ class Way:
     guard: Guard = "key"
     counts: bool = True
     gives: str = "application/json"
-    schema: dict[str, Any] | None = None
 
 
 WAYS: tuple[Way, ...] = (
@@ -45,6 +44,18 @@ WAYS: tuple[Way, ...] = (
     Way(method="POST", path="/v1/fim/completions", handler=fim.complete_mistral,
         tag="completions", takes="json"),
     Way(method="POST", path="/infill", handler=fim.complete_infill, tag="completions",
+        takes="json"),
+    Way(method="POST", path="/v1/embeddings", handler=passthrough.embed, tag="embeddings",
+        takes="json"),
+    Way(method="POST", path="/v1/responses", handler=passthrough.respond, tag="responses",
+        takes="json"),
+    Way(method="POST", path="/v1/messages", handler=passthrough.message, tag="messages",
+        takes="json"),
+    Way(method="POST", path="/v1/messages/count_tokens", handler=passthrough.count_tokens,
+        tag="messages", takes="json"),
+    Way(method="POST", path="/tokenize", handler=passthrough.tokenize, tag="tokens",
+        takes="json"),
+    Way(method="POST", path="/detokenize", handler=passthrough.detokenize, tag="tokens",
         takes="json"),
     Way(method="POST", path="/v1/files", handler=files.upload, tag="files", takes="form"),
     Way(method="GET", path="/v1/files", handler=files.list_files, tag="files", counts=False),
@@ -65,5 +76,9 @@ WAYS: tuple[Way, ...] = (
     Way(method="GET", path="/health", handler=health.health, tag="health", guard="health",
         counts=False),
     Way(method="GET", path="/ready", handler=health.ready, tag="health", guard="health",
+        counts=False),
+    Way(method="GET", path="/metrics", handler=health.metrics, tag="health", guard="metrics",
+        counts=False, gives="text/plain"),
+    Way(method="GET", path="/openapi.json", handler=health.document, tag="health",
         counts=False),
 )  # fmt: skip

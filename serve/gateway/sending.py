@@ -48,8 +48,8 @@ async def send_json(
     await _send_bytes(send, status, _JSON, orjson.dumps(body, default=str), headers or {})
 
 
-async def send_fault(send: Send, fault: Fault) -> None:
-    """Send a refusal in OpenAI's shape."""
+async def send_fault(send: Send, fault: Fault, *, is_messages: bool = False) -> None:
+    """Send a refusal in OpenAI's shape; is_messages: so that Anthropic's clients know it, too."""
     headers: dict[str, str] = {}
     if fault.retry_after_s is not None:
         headers["retry-after"] = str(max(1, round(fault.retry_after_s)))
@@ -57,7 +57,8 @@ async def send_fault(send: Send, fault: Fault) -> None:
         headers["www-authenticate"] = "Bearer"
     if fault.status in (408, 413):
         headers["connection"] = "close"  # the rest of the body may still be on its way
-    await send_json(send, fault.status, fault.to_json(), headers)
+    body = {"type": "error", **fault.to_json()} if is_messages else fault.to_json()
+    await send_json(send, fault.status, body, headers)
 
 
 async def _send_bytes(
@@ -130,6 +131,13 @@ async def _send_raw(call: Call, reply: Raw, send: Send) -> None:
             if chunk:
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
             chunk = await anext(chunks, None)
+    except Fault as fault:
+        is_stream = reply.media_type == "text/event-stream"
+        if call.tally.first_s is None or not is_stream:
+            raise
+        call.tally.note = fault.code or fault.kind
+        told = b"event: error\n%b" % sse.write({"type": "error", **fault.to_json()})
+        await send({"type": "http.response.body", "body": told, "more_body": True})
     finally:
         await _close(chunks)
     await send({"type": "http.response.body", "body": b""})
