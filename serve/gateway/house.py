@@ -27,6 +27,7 @@ from serve.gateway.turnstile import Turnstile
 from serve.tools.run_code import RunCode
 
 if TYPE_CHECKING:
+    from serve.gateway.traces import Traces
     from serve.keys import KeyStore
     from serve.limits import Limiter
     from serve.upstream import Upstream
@@ -84,6 +85,11 @@ class House:
         )
         self.batches = Batches(self, self.files, folder)
         self.metrics.watch(self)
+        self.traces: Traces | None = None
+        if self.config.traces_url is not None:
+            from serve.gateway.traces import Traces
+
+            self.traces = Traces(self.config.traces_url, self.version)
 
     def _open_keys(self, path: Path | None) -> None:
         if path is None:
@@ -172,6 +178,8 @@ class House:
             self.ledger.close()
         if self.keys is not None:
             self.keys.close()
+        if self.traces is not None:
+            await asyncio.to_thread(self.traces.close)
 
 
 def make_house(recipe: ServeRecipe, *, runtime_dir: Path, beside: Path | None = None) -> House:
@@ -183,12 +191,14 @@ def make_house(recipe: ServeRecipe, *, runtime_dir: Path, beside: Path | None = 
     from serve.card import find_card
     from serve.engines.build import build_engine
     from serve.engines.keeper import Keeper
+    from serve.engines.terms import Turns
 
     kept: list[Kept] = []
+    turns = Turns()
     for table in recipe.models:
         card = find_card(table.card, beside=beside)
         engine = build_engine(table, card, runtime_dir=runtime_dir)
-        kept.append(Keeper(engine, log_dir=runtime_dir))
+        kept.append(Keeper(engine, log_dir=runtime_dir, turns=turns))
     return House(recipe, kept)
 
 
