@@ -34,7 +34,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT)]
 
-from serve.fim.ending import LineEnd, NoEnd, Rules, SyntaxEnd  # noqa: E402
+from serve.fim.cutters import LineEnd, NoEnd  # noqa: E402
+from serve.fim.ending import Rules, SyntaxEnd  # noqa: E402
 from serve.fim.languages import Language, by_path  # noqa: E402
 from serve.stops import Cutter  # noqa: E402
 

@@ -1,4 +1,4 @@
-"""Smaller ends: of indentation and of time, as llama.cpp has them; and several ends in a row."""
+"""Simple ends: none, a line's, of indentation and of time as llama.cpp has; several in a row."""
 
 from __future__ import annotations
 
@@ -94,6 +94,44 @@ class TimeEnd:
         is_late = self._first_s is not None and now_s - self._first_s > self._limit_s
         self.has_ended = self._has_line and is_late
         return text, self.has_ended
+
+    def finish(self) -> str:
+        """Return nothing: nothing is held back."""
+        return ""
+
+
+class NoEnd:
+    """No end but the model's own."""
+
+    has_ended = False
+
+    def feed(self, text: str) -> tuple[str, bool]:
+        """Return the text as it is."""
+        return text, False
+
+    def finish(self) -> str:
+        """Return nothing: nothing is held back."""
+        return ""
+
+
+class LineEnd:
+    """The end of the first line that has something on it."""
+
+    def __init__(self) -> None:
+        self._has_text = False
+        self.has_ended = False
+
+    def feed(self, text: str) -> tuple[str, bool]:
+        """Return the text up to that end."""
+        at = 0
+        if not self._has_text:
+            blank = len(text) - len(text.lstrip())
+            if blank == len(text):
+                return text, False
+            self._has_text, at = True, blank
+        end = text.find("\n", at)
+        self.has_ended = end >= 0
+        return (text[:end], True) if self.has_ended else (text, False)
 
     def finish(self) -> str:
         """Return nothing: nothing is held back."""

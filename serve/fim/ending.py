@@ -24,6 +24,8 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from serve.fim.brackets import Brackets, Close, fits, indent_of
+from serve.fim.cutters import LineEnd, NoEnd
+from serve.fim.echo import Echo, solid
 from serve.fim.grammar import is_whole
 from serve.fim.languages import Language
 from serve.stops import Cutter
@@ -48,44 +50,6 @@ class Rules:
     leaves_block: bool = True
     items: bool = True
     blank_line: bool = False
-
-
-class NoEnd:
-    """No end but the model's own."""
-
-    has_ended = False
-
-    def feed(self, text: str) -> tuple[str, bool]:
-        """Return the text as it is."""
-        return text, False
-
-    def finish(self) -> str:
-        """Return nothing: nothing is held back."""
-        return ""
-
-
-class LineEnd:
-    """The end of the first line that has something on it."""
-
-    def __init__(self) -> None:
-        self._has_text = False
-        self.has_ended = False
-
-    def feed(self, text: str) -> tuple[str, bool]:
-        """Return the text up to that end."""
-        at = 0
-        if not self._has_text:
-            blank = len(text) - len(text.lstrip())
-            if blank == len(text):
-                return text, False
-            self._has_text, at = True, blank
-        end = text.find("\n", at)
-        self.has_ended = end >= 0
-        return (text[:end], True) if self.has_ended else (text, False)
-
-    def finish(self) -> str:
-        """Return nothing: nothing is held back."""
-        return ""
 
 
 def ending(mode: Mode, before: str, after: str, language: Language) -> Cutter:
@@ -175,7 +139,7 @@ class SyntaxEnd:
         # beginning was not sent.
         closes = len(self._seam.closes)
         self._least = closes if self._is_whole_file else min(closes, self._base)
-        self._echo = _Echo(after, self._rules.echo_characters)
+        self._echo = Echo(after, self._rules.echo_characters)
         self._text = ""  # all that was written
         self._sent = 0
         self._read = 0  # up to here lines are judged; a line's start
@@ -201,9 +165,12 @@ class SyntaxEnd:
             if (cut := self._judge(self._text[self._read : newline + 1])) is not None:
                 return self._end(cut)
         if end is not None:
-            if self._fits_at(end):
+            is_echo = self._fits_at(end) or self._echo.is_long(self._text, end)
+            if is_echo:
                 self.reason = "echo"
                 return self._end(end)
+            if is_echo is None:
+                return self._send(min(self._certain(), end))
             self._echo.skip(end)
         return self._send(self._certain())
 
@@ -211,6 +178,10 @@ class SyntaxEnd:
         """Return what is held back and belongs to the middle, now that nothing more comes."""
         if self.reason:
             return ""
+        end = self._echo.find(self._text)
+        if end is not None and self._echo.is_long(self._text, end) is not False:
+            self.reason = "echo"
+            return self._end(end)[0]
         cut = self._judge(self._text[self._read :], is_last=True)
         if cut is None and (end := self._echo.tail(self._text)) is not None and self._fits_at(end):
             self.reason, cut = "echo", end
@@ -305,7 +276,7 @@ class SyntaxEnd:
         """Return the cut, or where the lines right before it began to repeat others."""
         start = self._repetition_from()
         again = self._text[start:cut]
-        return start if len(_solid(again)) >= self._rules.repeated_characters else cut
+        return start if len(solid(again)) >= self._rules.repeated_characters else cut
 
     def _may_follow(self, indent: int) -> bool:
         """Say whether a line so far in may follow what was written so far."""
@@ -399,71 +370,6 @@ class SyntaxEnd:
                 if lines[earlier : earlier + len(run)] == run:
                     return self._lines[start].at
         return len(self._text)
-
-
-_ECHO_LEAST: Final = 8  # ours
-
-
-class _Echo:
-    """The beginning of what follows the cursor, looked for in what is written."""
-
-    def __init__(self, after: str, characters: int) -> None:
-        bare = after.lstrip()
-        self._needs_line = "\n" in after[: len(after) - len(bare)]
-        self._sought = _with_characters(bare, characters)
-        # A file may end before that many characters; a bracket alone says nothing.
-        self._is_short = len(_solid(self._sought)) < min(characters, _ECHO_LEAST)
-        self._from = 0
-
-    def find(self, text: str) -> int | None:
-        """Return where it stands, None if it does not."""
-        if not self._sought or self._is_short:
-            return None
-        at = text.find(self._sought, self._from)
-        while at >= 0 and not self._may_start(text, at):
-            at = text.find(self._sought, at + 1)
-        return at if at >= 0 else None
-
-    def tail(self, text: str) -> int | None:
-        """Return where the text ends with the beginning of it: the model stopped within it."""
-        for at in range(max(self._from, len(text) - len(self._sought)), len(text)):
-            tail = text[at:].rstrip()
-            if len(_solid(tail)) < min(4, len(_solid(self._sought))):
-                break
-            if tail and self._sought.startswith(tail) and self._may_start(text, at):
-                return at
-        return None
-
-    def skip(self, at: int) -> None:
-        """Look behind that place from now on."""
-        self._from = at + 1
-
-    def held_from(self, text: str) -> int:
-        """Return from where the end of the text may be the beginning of it."""
-        for at in range(max(self._from, len(text) - len(self._sought)), len(text)):
-            if self._sought.startswith(text[at:]) and self._may_start(text, at):
-                return at
-        return len(text)
-
-    def _may_start(self, text: str, at: int) -> bool:
-        if not self._needs_line:
-            return True
-        line = text[text.rfind("\n", 0, at) + 1 : at]
-        return not line.strip() and "\n" in text[:at]
-
-
-def _with_characters(text: str, count: int) -> str:
-    """Return the beginning of a text that has so many characters which are no white space."""
-    seen = 0
-    for at, character in enumerate(text):
-        seen += not character.isspace()
-        if seen == count:
-            return text[: at + 1]
-    return text.rstrip()
-
-
-def _solid(text: str) -> str:
-    return "".join(text.split())
 
 
 def _tail(before: str) -> str:

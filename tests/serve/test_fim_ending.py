@@ -128,6 +128,18 @@ def test_an_echo_of_a_few_characters_ends_only_a_model_that_stopped() -> None:
     assert cut("x = ", "y", "", "python")[0] == "y"
 
 
+def test_a_long_echo_ends_code_whose_brackets_cannot_be_counted() -> None:
+    before = "#define BEGIN {\n#define END }\nint f(void) BEGIN\n    int a = 1;\n"
+    after = (
+        "\n    int b = first(a);\n    int c = second(b);\n    return combine(a, b, c);\n  }\nEND\n"
+    )
+    middle = "    a += 1;"
+    assert cut(before, middle + after * 2, after, "c") == (middle, "echo")
+    # Half of it and then something else is none.
+    other = "\n    int b = first(a);\n    int c = third(a);\n    return a;"
+    assert cut(before, middle + other, after, "c") == (middle + other, "")
+
+
 def test_the_line_mode_ends_at_the_first_line_with_text() -> None:
     end = ending("line", "x", "", PYTHON)
     assert end.feed("\n  ") == ("\n  ", False)

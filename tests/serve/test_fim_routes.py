@@ -77,10 +77,10 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
         time.sleep(0.02)
     port = server.servers[0].sockets[0].getsockname()[1]
     with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
-        house = app.state.house
-        client.kept = {name: one.kept for name, one in house.served.items()}  # type: ignore[attr-defined]
-        while client.get("/ready").status_code != 200:
-            assert time.monotonic() < deadline, client.get("/ready").text
+        kept = {name: one.kept for name, one in app.state.house.served.items()}
+        client.kept = kept  # type: ignore[attr-defined]
+        while any(one.state != "ready" for one in kept.values()):
+            assert time.monotonic() < deadline, {n: one.why for n, one in kept.items()}
             time.sleep(0.05)
         yield client
     server.should_exit = True
