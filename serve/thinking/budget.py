@@ -216,7 +216,8 @@ class _Reply:
         self.usage.thought_tokens += choices.thought_tokens(said) if whole else thought_tokens
         prompt = usage.get("prompt_tokens")
         if isinstance(prompt, int) and not self.usage.prompt_tokens:
-            # Of a later part the prompt holds the thought: that is reply, and counted there.
+            # Of a later part the prompt holds the thought: that is reply, and counted there. (The
+            # few tokens that close it stay: only running usage tells the first part's own prompt.)
             self.usage.prompt_tokens = max(0, prompt - self.usage.completion_tokens)
             self.usage.more = {
                 name: value for name, value in usage.items() if name == "prompt_tokens_details"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -134,9 +133,7 @@ def test_the_definition_is_a_function_tool_of_openais_shape() -> None:
     jsonschema.Draft202012Validator.check_schema(tool["function"]["parameters"])
 
 
-def test_our_own_failure_is_a_fault_and_never_a_result(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_our_own_failure_is_a_fault_and_never_a_result() -> None:
     # A box that must be stronger than any session's: it cannot be had on any machine.
     lacking = RunCode(SandboxTable(box="restricted", require="namespace"))
     for given in ({"code": "1"}, {"code": "1", "stdin": ""}):
@@ -150,6 +147,7 @@ def test_our_own_failure_is_a_fault_and_never_a_result(
         called(lacking.toolbox(), {"code": "1"})
 
 
+@pytest.mark.slow
 def test_idle_sessions_make_room_and_held_ones_do_not(runner: RunCode) -> None:
     small = RunCode(SandboxTable(cpu_s=1.0, wall_s=5.0, memory_mb=256, workers=1))
     try:
