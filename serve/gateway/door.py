@@ -58,6 +58,7 @@ class Visit:
     status: int = 0
     limits: dict[str, str] = field(default_factory=dict)  # headers that tell what a key has left
     has_ended: bool = False
+    span: Any | None = None
 
     @property
     def route(self) -> str:
@@ -179,6 +180,10 @@ class Door:
         body = Body(receive, visit.headers, most_bytes)
         visit.trail.holder = visit.key
         visit.trail.headers["x-request-id"] = visit.id
+        if house.traces is not None and way.counts:
+            visit.span = house.traces.begin(
+                way.path, way.method, visit.headers, visit.trail.headers
+            )
         mark = trail.CURRENT.set(visit.trail)
         house.requests += way.counts
         try:
@@ -278,6 +283,8 @@ class Door:
         self._house.metrics.ended(
             visit.route, method, status, key or "-", tally, s=s, waited_s=visit.trail.waited_s
         )
+        if visit.span is not None and self._house.traces is not None:
+            self._house.traces.end(visit.span, status, visit.id, key, visit.trail.waited_s, tally)
         client = visit.scope.get("client")
         access.write_line(
             id=visit.id, client=client[0] if client else "-", key=key, method=method,

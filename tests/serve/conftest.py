@@ -43,3 +43,15 @@ def tiny_checkpoint(tiny_module: ModuleType, tmp_path_factory: pytest.TempPathFa
 def own_kit() -> ModuleType:
     """The module own_kit.py: our own engine servers as processes."""
     return beside("own_kit")
+
+
+@pytest.fixture(scope="session")
+def service_kit() -> ModuleType:
+    """The module service_kit.py: a whole service as a process."""
+    return beside("service_kit")
+
+
+@pytest.fixture(scope="session")
+def gateway_kit() -> ModuleType:
+    """The module gateway_kit.py: a gateway as a process, before scripted engines."""
+    return beside("gateway_kit")
