@@ -64,6 +64,7 @@ class Answer(asyncio.Protocol):
         self._held_bytes = 0
         self._has_head = False
         self.is_whole = False
+        self._keeps_alive = False
         self.was_heard = False
 
     @property
@@ -101,12 +102,7 @@ class Answer(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if (
-            self.is_open
-            and self.is_whole
-            and not self._is_paused
-            and self._parser.should_keep_alive()
-        ):
+        if self.is_open and self.is_whole and not self._is_paused and self._keeps_alive:
             self.idle_since_s = time.monotonic()
             self.is_used = True
             return True
@@ -199,6 +195,7 @@ class Answer(asyncio.Protocol):
     def on_message_complete(self) -> None:
         """Take the end of an answer."""
         self.is_whole = self._has_head
+        self._keeps_alive = self._parser.should_keep_alive()  # known in this moment only
 
 
 class Pool:
