@@ -101,11 +101,13 @@ def _checkpoint(options: Options, card: ModelCard) -> list[str]:
 
 
 def _features(kind: str, card: ModelCard) -> frozenset[Feature]:
+    if card.role == "embedding" and kind == "scripted":
+        return frozenset({"embeddings", "tokenize"})
     usual: frozenset[Feature] = frozenset({"completions", "logprobs", "tokenize"})
     if card.role != "base":
         usual |= {"chat"}
     if kind == "scripted":
-        return usual | {"embeddings", "tools"}
+        return usual | {"tools"}
     return usual | {"continue"}
 
 

@@ -52,7 +52,7 @@ def test_a_checkpoints_command_names_source_and_template(tmp_path: Path) -> None
 
 
 def test_features_are_those_of_the_engine_and_of_the_model(tmp_path: Path) -> None:
-    assert "embeddings" in engine(tmp_path, "scripted").features
+    assert "chat" in engine(tmp_path, "scripted").features
     base = engine(tmp_path, "transformers", "seed-coder-8b-base").features
     assert "completions" in base
     assert not base & {"chat", "embeddings", "tools"}
