@@ -244,8 +244,8 @@ class SyntaxEnd:
 
     def _see(self, indent: int) -> None:
         if self._block is None:
-            self._block = indent
             head = self._head.rstrip()
+            self._block = indent_of(self._head) if head else indent
             if head.endswith(_OPENERS):
                 self._block = indent_of(self._head) + 1
 

@@ -107,7 +107,7 @@ def test_a_middle_is_filled_in_and_ends_by_itself(client: openai.OpenAI) -> None
         model="filler", prompt=prompt, suffix=suffix, extra_body={"end": "none"}
     )
     assert free.choices[0].text.startswith("a + b\n\n\ndef sub")  # the control: nothing ends it
-    with pytest.raises(openai.BadRequestError, match="FIM"):
+    with pytest.raises(openai.BadRequestError, match="cannot fill in the middle"):
         client.completions.create(model="chatty", prompt=prompt, suffix=suffix)
 
 
@@ -186,7 +186,7 @@ found.streamed = "";
 const stream = await client.chat.completions.create({model: "chatty", messages, stream: true});
 for await (const chunk of stream) found.streamed += chunk.choices[0]?.delta?.content ?? "";
 const middle = await client.completions.create({
-  model: "filler", prompt: "def add(a, b):\\n    return ", suffix: "\\n\\nprint(add(1, 2))\\n",
+  model: "filler", prompt: "def add(a, b):\\n    return ", suffix: "\\n\\n\\nprint(add(1, 2))\\n",
   language: "python"});
 found.middle = middle.choices[0].text;
 const vectors = await client.embeddings.create({model: "vectors", input: "a"});

@@ -164,3 +164,17 @@ def test_a_language_is_guessed_from_its_grammar() -> None:
 def test_the_grammar_tells_whole_code_from_broken() -> None:
     assert is_whole("def f():\n    return ", "1", "\n\nf()\n", PYTHON)
     assert not is_whole("def f():\n    return ", "(1", "\n\nf()\n", PYTHON)
+
+
+@pytest.mark.parametrize("size", [1, 4, 100])
+def test_a_middle_begun_within_a_line_ends_where_its_function_does(size: int) -> None:
+    before, after = "def add(a, b):\n    return ", "\n\n\ndef main():\n    print(add(1, 2))\n"
+    written = "a + (\n        b\n    )\n\n\ndef sub(a, b):\n    return a - b\n"
+    cutter = ending("syntax", before, after, BY_NAME["python"])
+    got, ended = "", False
+    for at in range(0, len(written), size):
+        piece, ended = cutter.feed(written[at : at + size])
+        got += piece
+        if ended:
+            break
+    assert (got, ended) == ("a + (\n        b\n    )", True)
