@@ -1,9 +1,10 @@
 """Many streams at once from one OpenAI-speaking server, told as JSON on stdout.
 
 Each connection asks again as soon as its answer has ended, until the time or the number of
-requests is over. Answers are of different lengths, so that requests come one by one, as from people,
-and not all at the moment at which all answers end. Bytes are read as they come and hardly looked at, so that this end costs little
-beside what is measured.
+requests is over. Answers are of different lengths, so that requests come one by one, as from
+people, and not all at the moment at which all answers end; the first come one after another, within
+`--ramp` seconds, and what happens in these is not counted. Bytes are read as they come and hardly
+looked at, so that this end costs little beside what is measured.
 
     python bench/serve_load.py ADDRESS [--streams 64] [--seconds 5] [--requests N] [--tokens 100]
 
@@ -34,6 +35,8 @@ class Score:
     events: int = 0
     statuses: Counter[str] = field(default_factory=Counter)
     torn: int = 0
+    since_s: float = 0.0  # when counting begins
+    until_s: float = 0.0  # and ends
     last_refusal: str = ""
 
 
@@ -80,11 +83,14 @@ class Stream(asyncio.Protocol):
                 self._score.last_refusal = self._tail[:300].decode(errors="replace")
                 self._end(True)
             return
+        score, now_s = self._score, time.perf_counter()
         if not self._first_s:
-            self._first_s = time.perf_counter()
-            self._score.firsts_s.append(self._first_s - self._began_s)
+            self._first_s = now_s
+            if self._began_s >= score.since_s:
+                score.firsts_s.append(self._first_s - self._began_s)
         seen = self._tail + data
-        self._score.events += seen.count(b"\n\n") - self._tail.count(b"\n\n")
+        if score.since_s <= now_s <= score.until_s:
+            score.events += seen.count(b"\n\n") - self._tail.count(b"\n\n")
         self._tail = seen[-16:]
         if self._tail.endswith(b"0\r\n\r\n"):
             if b"[DONE]" in seen[-32:] and self._status == "200":
@@ -123,11 +129,19 @@ def request_of(host: str, body: dict[str, object], key: str = "") -> bytes:
 
 
 async def load(
-    address: str, kinds: Sequence[bytes], *, streams: int, seconds: float, requests: int
+    address: str,
+    kinds: Sequence[bytes],
+    *,
+    streams: int,
+    seconds: float,
+    requests: int,
+    ramp_s: float,
 ) -> tuple[Score, float]:
     """Ask until the time is over, or so many requests were made; return the score and seconds."""
     score, loop, dice = Score(), asyncio.get_running_loop(), random.Random(1)
-    until_s = time.perf_counter() + seconds
+    begins_s = time.perf_counter()
+    score.since_s = begins_s + (0.0 if requests else ramp_s)
+    score.until_s = until_s = score.since_s + seconds
     left = requests or sys.maxsize
 
     async def connect() -> Stream:
@@ -140,8 +154,9 @@ async def load(
             _, made = await loop.create_connection(lambda: Stream(score), host, int(port))
         return made
 
-    async def one() -> None:
+    async def one(number: int) -> None:
         nonlocal left
+        await asyncio.sleep(ramp_s * number / streams)
         stream = await connect()
         while left > 0 and time.perf_counter() < until_s:
             left -= 1
@@ -152,9 +167,9 @@ async def load(
                 await asyncio.sleep(_REFUSED_PAUSE_S)
         stream.transport.close()
 
-    began_s = time.perf_counter()
-    await asyncio.gather(*(one() for _ in range(streams)))
-    return score, time.perf_counter() - began_s
+    await asyncio.gather(*(one(number) for number in range(streams)))
+    ended_s = min(time.perf_counter(), until_s)
+    return score, ended_s - score.since_s
 
 
 def main() -> None:
@@ -164,6 +179,7 @@ def main() -> None:
     parser.add_argument("--streams", type=int, default=64)
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--requests", type=int, default=0)
+    parser.add_argument("--ramp", type=float, default=1.0)
     parser.add_argument("--tokens", type=int, default=100)
     parser.add_argument("--prompt", default="Write a function.")
     parser.add_argument("--key", default="")
@@ -179,7 +195,7 @@ def main() -> None:
         load(
             args.address,
             [request_of(host, {**body, "max_tokens": count}, args.key) for count in lengths],
-            streams=args.streams, seconds=seconds, requests=args.requests,
+            streams=args.streams, seconds=seconds, requests=args.requests, ramp_s=args.ramp,
         )
     )  # fmt: skip
     print(

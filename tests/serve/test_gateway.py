@@ -26,6 +26,7 @@ def house(gateway_kit: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> 
         "talker": {"file": str(answers)},
         "base": {"role": "base"},
         "vectors": {"role": "embedding"},
+        "paced": {"role": "base", "tokens_per_s": 200},
         "cut": {"file": str(answers), "card": 'stop = ["here"]\n[sampling]\nmax_tokens = 3\n'},
     }
     with gateway_kit.gateway(folder, models, {"body_mb": 1, "cors": ["https://a.example"]}) as up:
@@ -36,7 +37,9 @@ def test_models_are_listed_under_all_their_names(house: Any) -> None:
     listed = house.client.get("/v1/models").json()
     names = [one["id"] for one in listed["data"]]
     assert names == [
-        name for model in ("talker", "base", "vectors", "cut") for name in (model, f"{model}-alias")
+        name
+        for model in ("talker", "base", "vectors", "paced", "cut")
+        for name in (model, f"{model}-alias")
     ]
     assert house.client.get("/v1/models/talker-alias").json()["root"] == "talker"
 
@@ -45,7 +48,7 @@ def test_an_unknown_model_is_a_404_that_lists_the_known(house: Any, gateway_kit:
     for answer in (house.chat("nobody"), house.client.get("/v1/models/nobody")):
         error = gateway_kit.refused(answer, 404)
         assert error["code"] == "model_not_found"
-        assert "base, cut, talker, vectors" in error["message"]
+        assert "base, cut, paced, talker, vectors" in error["message"]
 
 
 @pytest.mark.parametrize("name", ["talker", "talker-alias"])
@@ -245,14 +248,15 @@ def test_the_document_names_every_route(house: Any) -> None:
 def test_counters_tell_tokens_and_times_by_model(house: Any) -> None:
     before = house.counted("completion_tokens_total", model="base")
     house.events("/v1/completions", model="base", prompt="a", max_tokens=9)
+    house.events("/v1/completions", model="paced", prompt="a", max_tokens=9)
     assert house.counted("completion_tokens_total", model="base") == before + 9
     assert house.counted("time_to_first_token_seconds_count", model="base") >= 1
-    assert house.counted("inter_token_seconds_count", model="base") >= 1
-    assert house.counted("inter_token_seconds_bucket", model="base", le="+Inf") == house.counted(
-        "inter_token_seconds_count", model="base"
+    assert house.counted("inter_token_seconds_count", model="paced") >= 4
+    assert house.counted("inter_token_seconds_bucket", model="paced", le="+Inf") == house.counted(
+        "inter_token_seconds_count", model="paced"
     )
     assert house.counted("running") == 0 and house.counted("queue_depth") == 0
-    assert house.counted("engine_state", state="ready") == 4
+    assert house.counted("engine_state", state="ready") == 5
 
 
 def test_every_route_asks_for_a_key_where_there_are_keys(gateway_kit: Any, tmp_path: Path) -> None:
