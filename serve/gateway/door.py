@@ -11,6 +11,7 @@ import asyncio
 import logging
 import re
 import secrets
+import sys
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -98,6 +99,11 @@ class Door:
         except Gone:
             visit.tally.note = "gone"
         finally:
+            error = sys.exc_info()[1]
+            if isinstance(error, Exception) and not visit.status:
+                # Nobody foresaw it: the client hears so, and the error goes on into the log.
+                visit.tally.note = type(error).__name__
+                await self._tell(visit, _failed(error), sender)
             self._note(visit)
 
     def _sender(self, visit: Visit, send: Send) -> Send:
@@ -293,6 +299,13 @@ class Door:
 
 
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
+
+
+def _failed(error: Exception) -> Fault:
+    return Fault(
+        500, f"the gateway failed: {type(error).__name__}", kind="server_error",
+        code="internal_error",
+    )  # fmt: skip
 
 
 def _draining() -> Fault:

@@ -55,8 +55,8 @@ async def send_fault(send: Send, fault: Fault, *, is_messages: bool = False) -> 
         headers["retry-after"] = str(max(1, round(fault.retry_after_s)))
     if fault.status == 401:
         headers["www-authenticate"] = "Bearer"
-    if fault.status in (408, 413):
-        headers["connection"] = "close"  # the rest of the body may still be on its way
+    if fault.status in (408, 413, 500):
+        headers["connection"] = "close"  # the body may still be on its way; or it is closed anyway
     body = {"type": "error", **fault.to_json()} if is_messages else fault.to_json()
     await send_json(send, fault.status, body, headers)
 
