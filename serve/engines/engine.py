@@ -13,8 +13,8 @@ State = Literal["stopped", "starting", "ready", "broken", "draining"]
 
 # What an engine may offer: routes and ways of asking that the gateway would otherwise refuse.
 Feature = Literal[
-    "chat", "completions", "embeddings", "responses", "messages", "tokenize", "tools", "schema",
-    "logprobs", "continue",
+    "chat", "completions", "embeddings", "responses", "messages", "tokenize", "detokenize",
+    "tools", "schema", "logprobs", "continue",
 ]  # fmt: skip
 
 

@@ -109,8 +109,10 @@ class VllmEngine:
     def features(self) -> frozenset[Feature]:
         """What vLLM offers for a model of the card's role."""
         if self.card.role == "embedding":
-            return frozenset({"embeddings", "tokenize"})
-        every: frozenset[Feature] = frozenset({"completions", "tokenize", "schema", "logprobs"})
+            return frozenset({"embeddings", "tokenize", "detokenize"})
+        every: frozenset[Feature] = frozenset(
+            {"completions", "tokenize", "detokenize", "schema", "logprobs"}
+        )
         if self.card.role == "base":
             return every
         every |= {"chat", "responses", "messages", "continue"}

@@ -38,7 +38,7 @@ _COUNT: Schema = {"type": "integer", "minimum": 0}
 _DRAW: Mapping[str, Schema] = {
     "model": _TEXT,
     "stream": _FLAG,
-    "stream_options": _OBJECT,
+    "stream_options": _body(include_usage=_FLAG),
     "temperature": _number(0, 2),
     "top_p": _number(0, 1),
     "presence_penalty": _number(-2, 2),
@@ -48,8 +48,11 @@ _DRAW: Mapping[str, Schema] = {
     "seed": _WHOLE,
     "stop": _STOP,
 }
+_PIECE = _body(("type", "text"), type={"enum": ["text"]}, text=_TEXT)
 _MESSAGE = _body(
-    ("role",), role=_TEXT, content={"anyOf": [_TEXT, _list(_OBJECT), {"type": "null"}]}
+    ("role", "content"),
+    role={"enum": ["system", "developer", "user", "assistant", "tool"]},
+    content={"anyOf": [_TEXT, _list(_PIECE), {"type": "null"}]},
 )
 _TOKENS = _list({"type": "integer", "minimum": 0})
 _PROMPT: Schema = {"anyOf": [_TEXT, _list(_TEXT, minItems=1), _TOKENS, _list(_TOKENS)]}

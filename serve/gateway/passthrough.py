@@ -50,16 +50,16 @@ async def count_tokens(call: Call) -> Reply:
     return await _through(call, "messages", "/v1/messages/count_tokens", draws=False)
 
 
-def _tokens(path: str, summary: str) -> Handler:
+def _tokens(feature: Feature, summary: str) -> Handler:
     async def ask(call: Call) -> Reply:
-        return await _through(call, "tokenize", path, draws=False)
+        return await _through(call, feature, f"/{feature}", draws=False)
 
     ask.__doc__ = summary
     return ask
 
 
-tokenize = _tokens("/tokenize", "Turn a text into the model's tokens (vLLM's route).")
-detokenize = _tokens("/detokenize", "Turn tokens into their text (vLLM's route).")
+tokenize = _tokens("tokenize", "Turn a text into the model's tokens (vLLM's route).")
+detokenize = _tokens("detokenize", "Turn tokens into their text (vLLM's route).")
 
 
 def _able(call: Call, feature: Feature, what: str) -> Served:

@@ -106,7 +106,7 @@ def test_what_a_role_cannot_do_is_no_feature(tmp_path: Path) -> None:
     assert "chat" not in vllm(tmp_path, role="base").features
     assert "chat" in vllm(tmp_path).features
     embedding = vllm(tmp_path, role="embedding")
-    assert embedding.features == {"embeddings", "tokenize"}
+    assert embedding.features == {"embeddings", "tokenize", "detokenize"}
     assert "--runner pooling" in " ".join(embedding.command())
 
 
