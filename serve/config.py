@@ -38,7 +38,8 @@ class GatewayTable(_Table):
         for. keys_file: a database made by `seedcoder serve keys`; without one there are no keys.
     cors: origins that browsers may come from. body_mb: of a request.
     queue: requests that may wait for each model; more get 429. streams: answered at once by each
-        model. drain_s: for answers under way, after SIGTERM.
+        model. drain_s: for answers under way, after SIGTERM. stall_s: that a client may leave its
+        answer unread before it is cut off.
     open_health, open_metrics: those routes answer without a key.
     logs_prompts: write prompts into the access log.
     files_dir: where uploaded files and batches lie; None is a folder in the user's cache.

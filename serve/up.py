@@ -14,7 +14,7 @@ import typer
 from seedcoder.errors import MachineLacks, UsageError
 from serve.config import GatewayTable, read_serve_recipe
 
-_EXTRA = frozenset(("fastapi", "uvicorn", "aiohttp", "orjson", "prometheus_client", "starlette"))
+_EXTRA = frozenset(("fastapi", "uvicorn", "httptools", "aiohttp", "orjson", "prometheus_client"))
 
 
 def up(recipe_file: Path, overrides: Sequence[str] = (), *, is_quiet: bool = False) -> None:

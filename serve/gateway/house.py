@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -58,8 +57,6 @@ class House:
         self.recipe = recipe
         self.config = recipe.gateway
         self.version = _version()
-        # Of this start: request ids of two starts differ although their numbers do not.
-        self.instance = secrets.token_hex(4)
         self.served: dict[str, Served] = {}
         self._by_name: dict[str, Served] = {}
         self.began_at_s = time.time()

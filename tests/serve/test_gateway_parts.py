@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
+import sys
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -214,3 +216,43 @@ def test_a_request_is_a_span_of_its_clients_trace(gateway_kit: Any, tmp_path: Pa
     assert bytes.fromhex(trace) in sent
     assert b"POST /v1/completions" in sent and b"gen_ai.usage.output_tokens" in sent
     assert b"hush-hush" not in sent and json.dumps(body).encode() not in sent
+
+
+def test_prompts_are_logged_only_where_the_recipe_says_so(gateway_kit: Any, tmp_path: Path) -> None:
+    with gateway_kit.gateway(tmp_path, {"talker": {}}, {"logs_prompts": True}) as up:
+        body = {"model": "talker", "messages": [{"role": "user", "content": "tell-me"}]}
+        headers = {"x-request-id": "asked-1"}
+        assert up.client.post("/v1/chat/completions", json=body, headers=headers).status_code == 200
+        line = gateway_kit.until(lambda: next((x for x in up.log if "tell-me" in x), None))
+        assert "prompt id=asked-1" in line
+
+
+def test_a_gateway_that_others_could_use_unasked_is_not_started(
+    gateway_kit: Any, tmp_path: Path
+) -> None:
+    for settings, said in (({"host": "0.0.0.0"}, "keys_file"), ({"host": "192.0.2.1"}, "is_open")):
+        recipe = gateway_kit.write_recipe(tmp_path, {"talker": {}}, settings)
+        words = [sys.executable, "-m", "seedcoder", "serve", "up", str(recipe)]
+        done = subprocess.run(words, capture_output=True, text=True, cwd=gateway_kit.ROOT)
+        assert done.returncode == 2 and said in done.stderr and "Traceback" not in done.stderr
+
+
+def test_two_models_of_one_name_are_a_line_and_exit_2(gateway_kit: Any, tmp_path: Path) -> None:
+    models = {"a": {"card": ""}, "a-alias": {}}
+    recipe = gateway_kit.write_recipe(tmp_path, models)
+    words = [sys.executable, "-m", "seedcoder", "serve", "up", str(recipe)]
+    done = subprocess.run(words, capture_output=True, text=True, cwd=gateway_kit.ROOT)
+    assert done.returncode == 2 and "two models answer to 'a-alias'" in done.stderr
+
+
+def test_an_address_that_is_taken_is_exit_3(gateway_kit: Any, tmp_path: Path) -> None:
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        settings = {"port": taken.getsockname()[1]}
+        recipe = gateway_kit.write_recipe(tmp_path, {"talker": {}}, {})
+        text = recipe.read_text().replace("port = 0", f"port = {settings['port']}")
+        recipe.write_text(text)
+        words = [sys.executable, "-m", "seedcoder", "serve", "up", str(recipe)]
+        done = subprocess.run(words, capture_output=True, text=True, cwd=gateway_kit.ROOT)
+    assert done.returncode == 3 and "cannot listen" in done.stderr
