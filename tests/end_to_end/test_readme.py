@@ -36,7 +36,8 @@ COMMANDS = [line for kind, text in BLOCKS if kind == "sh" for line in text.split
 # A model, a server or an installation stands behind these: they are only read.
 _NOT_RUN = (
     "model=hf:", "model=openai:", "recipes/eval/demo.toml", "sandbox serve", "sandbox fleet",
-    "--shard part-",
+    "--shard part-", "serve up recipes/serve/demo.toml", "serve up recipes/serve/smollm2.toml",
+    "serve playground", "curl http", "pip install",
 )  # fmt: skip
 
 
