@@ -25,10 +25,12 @@ from dataclasses import dataclass, field
 
 _REFUSED_PAUSE_S = 0.05  # before asking again what was refused
 
+_FIRST_EVENTS = 2  # the first names the role, the second has the first token
+
 
 @dataclass(slots=True)
 class Score:
-    """What all connections saw. firsts_s: seconds to each first event; gaps_s: between events."""
+    """What all connections saw. firsts_s: seconds to each first token; gaps_s: between events."""
 
     firsts_s: list[float] = field(default_factory=list)
     wholes_s: list[float] = field(default_factory=list)
@@ -55,6 +57,7 @@ class Stream(asyncio.Protocol):
         self._length: int | None = None
         self._done: asyncio.Future[bool] | None = None
         self._first_s = 0.0
+        self._events = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.WriteTransport)
@@ -84,13 +87,15 @@ class Stream(asyncio.Protocol):
                 self._end(True)
             return
         score, now_s = self._score, time.perf_counter()
-        if not self._first_s:
+        seen = self._tail + data
+        count = seen.count(b"\n\n") - self._tail.count(b"\n\n")
+        self._events += count
+        if not self._first_s and self._events >= _FIRST_EVENTS:
             self._first_s = now_s
             if self._began_s >= score.since_s:
                 score.firsts_s.append(self._first_s - self._began_s)
-        seen = self._tail + data
         if score.since_s <= now_s <= score.until_s:
-            score.events += seen.count(b"\n\n") - self._tail.count(b"\n\n")
+            score.events += count
         self._tail = seen[-16:]
         if self._tail.endswith(b"0\r\n\r\n"):
             if b"[DONE]" in seen[-32:] and self._status == "200":

@@ -50,6 +50,8 @@ class Answer(asyncio.Protocol):
         self._parser = httptools.HttpResponseParser(self)
         self._waiter: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._gathering: asyncio.TimerHandle | None = None
+        self._after_s = 0.0
         self._error: BaseException | None = None
         self._is_paused = False
         self.is_open = True
@@ -75,15 +77,21 @@ class Answer(asyncio.Protocol):
     async def ask(self, head: bytes, data: bytes) -> None:
         """Send a request and wait for the head of its answer."""
         self._begin()
+        self._after_s = 0.0
         self._heard_s = self._loop.time()
         self._timer = self._loop.call_later(self._silence_s, self._look)
         self._transport.write(head + data)
         while not self._has_head:
             await self._wait()
 
-    async def read(self) -> bytes:
-        """Return what has come since; b"" at the answer's end."""
-        while not self._pieces:
+    async def read(self, *, after_s: float = 0.0) -> bytes:
+        """Return what has come since; b"" at the answer's end.
+
+        after_s: on the event loop's clock: what comes before is gathered until then, or until the
+        answer's end.
+        """
+        self._after_s = after_s
+        while not self._pieces or not self._is_time():
             if self.is_whole:
                 return b""
             await self._wait()
@@ -102,6 +110,9 @@ class Answer(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        if self._gathering is not None:
+            self._gathering.cancel()
+            self._gathering = None
         if self.is_open and self.is_whole and not self._is_paused and self._keeps_alive:
             self.idle_since_s = time.monotonic()
             self.is_used = True
@@ -113,6 +124,14 @@ class Answer(asyncio.Protocol):
         """Close the connection at once."""
         self.is_open = False
         self._transport.abort()
+
+    def _is_time(self) -> bool:
+        return (
+            self._after_s <= self._loop.time()
+            or self.is_whole
+            or self._error is not None
+            or self._held_bytes > _HELD_MOST_BYTES
+        )
 
     async def _wait(self) -> None:
         if self._error is not None:
@@ -129,6 +148,10 @@ class Answer(asyncio.Protocol):
         waiter = self._waiter
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
+
+    def _gathered(self) -> None:
+        self._gathering = None
+        self._wake()
 
     def _fail(self, error: BaseException) -> None:
         if self._error is None:
@@ -159,7 +182,10 @@ class Answer(asyncio.Protocol):
             self._fail(ConnectionError(f"what came is no HTTP: {error}"))
             self.close()
             return
-        self._wake()
+        if self._is_time():
+            self._wake()
+        elif self._gathering is None and self._waiter is not None:
+            self._gathering = self._loop.call_at(self._after_s, self._gathered)
         if self._held_bytes > _HELD_MOST_BYTES and not self._is_paused:
             self._is_paused = True
             self._transport.pause_reading()

@@ -149,6 +149,38 @@ def test_a_connection_is_used_again_and_a_stale_one_is_not_an_error(tmp_path: Pa
     assert connections == 2
 
 
+def test_what_comes_early_is_gathered_and_an_end_is_not_waited_for(tmp_path: Path) -> None:
+    async def say(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for _ in range(2):
+            await head(reader)
+            for piece in (CHUNKED, b"1\r\na\r\n", b"1\r\nb\r\n"):
+                writer.write(piece)
+                await writer.drain()
+                await asyncio.sleep(0.01)
+            writer.write(b"1\r\nc\r\n0\r\n\r\n")
+        writer.close()
+
+    async def go() -> None:
+        clock = asyncio.get_running_loop().time
+        server = await asyncio.start_unix_server(say, str(tmp_path / "s"))
+        pool = Pool(Address(socket=tmp_path / "s", model="m"), silence_s=5)
+        async with pool.ask("/", {}, b"{}") as answer:
+            assert await answer.read() == b"a"
+            far_s = clock() + 60
+            assert await answer.read(after_s=far_s) == b"bc"
+            assert await answer.read(after_s=far_s) == b""
+            assert clock() < far_s - 50
+        async with pool.ask("/", {}, b"{}") as answer:
+            assert await answer.read() == b"a"
+            soon_s = clock() + 0.005
+            assert (await answer.read(after_s=soon_s)).startswith(b"b")
+            assert clock() >= soon_s - 0.002
+        pool.close()
+        server.close()
+
+    asyncio.run(go())
+
+
 def test_a_server_that_falls_silent_is_noticed(tmp_path: Path) -> None:
     async def say(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await head(reader)
