@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from serve.playground.asking import Ask, Gateway
+from serve.playground.asking import Ask, Gateway, Refused
 from serve.playground.components import Served, log
 from serve.playground.conversation import Turn, answer, messages, stopped, user_turn, view
 
@@ -21,9 +21,9 @@ class Settings:
     """The parts of the page that say how a model is asked."""
 
     system: gr.Textbox
-    temperature: gr.Number
-    max_tokens: gr.Number
-    thinking_tokens: gr.Number
+    temperature: gr.Textbox
+    max_tokens: gr.Textbox
+    thinking_tokens: gr.Textbox
 
     def inputs(self) -> list[Any]:
         """Return them as a handler takes them, behind the model."""
@@ -47,7 +47,9 @@ def chat_tab(gateway: Gateway, served: Sequence[Served], key: gr.Textbox) -> lis
     outputs = [box, turns, shown]
     sent = box.submit(handler.send, inputs, outputs, **_QUIET)
     asked = again.click(handler.again, inputs, outputs, **_QUIET)
-    box.stop(handler.stop, [turns], outputs, cancels=[sent, asked], **_QUIET)
+    # Two steps: what a cancelled answer still sends would else come after what is said of its end.
+    halted = box.stop(None, cancels=[sent, asked])
+    halted.then(handler.stop, [turns], outputs, **_QUIET)
     fresh.click(handler.clear, None, outputs, cancels=[sent, asked], **_QUIET)
     return [model]
 
@@ -81,13 +83,15 @@ def compare_tab(gateway: Gateway, served: Sequence[Served], key: gr.Textbox) -> 
         )
         for model, shown, turns, handler in sides
     ]
-    fresh = gr.Button("New comparison", scale=0, elem_id="pg-both-new")
+    with gr.Row(elem_classes="pg-top"):
+        fresh = gr.Button("New comparison", scale=0, min_width=150, elem_id="pg-both-new")
     ready = {"fn": _ready, "inputs": None, "outputs": [box], **_QUIET}
     for after in asked:
         after.then(**ready)
-    box.stop(**ready, cancels=asked)
+    halted = box.stop(None, cancels=asked)
+    halted.then(**ready)
     for _, shown, turns, handler in sides:
-        box.stop(handler.stop_side, [turns], [turns, shown], **_QUIET)
+        halted.then(handler.stop_side, [turns], [turns, shown], **_QUIET)
         fresh.click(handler.clear_side, None, [turns, shown], cancels=asked, **_QUIET)
     return [model for model, *_ in sides]
 
@@ -152,13 +156,17 @@ class _Handler:
         if not model:
             yield [*asked, {"role": "refusal", "text": "there is no model to ask"}]
             return
-        ask = Ask(
-            model=model,
-            messages=messages(asked, system or ""),
-            temperature=temperature,
-            max_tokens=_whole(max_tokens),
-            thinking_tokens=_whole(thinking_tokens),
-        )
+        try:
+            ask = Ask(
+                model=model,
+                messages=messages(asked, system or ""),
+                temperature=read_temperature(temperature),
+                max_tokens=read_tokens(max_tokens, "most tokens", least=1),
+                thinking_tokens=read_tokens(thinking_tokens, "most tokens of thought", least=0),
+            )
+        except Refused as error:
+            yield [*asked, {"role": "refusal", "text": str(error)}]
+            return
         async for turn in answer(self._gateway, ask, key=key or ""):
             yield [*asked, turn]
 
@@ -178,23 +186,15 @@ def _settings() -> Settings:
             elem_classes="pg-system",
         )
         with gr.Row():
+            # Text, because Gradio shows an empty number as 0, which is another wish.
             numbers = [
-                gr.Number(
+                gr.Textbox(
                     label=label,
-                    value=None,
-                    minimum=least,
-                    maximum=most,
-                    step=step,
-                    precision=precision,
                     placeholder="the model's own",
                     min_width=130,
-                    buttons=[],
+                    html_attributes=gr.InputHTMLAttributes(autocomplete="off"),
                 )
-                for label, least, most, step, precision in (
-                    ("Temperature", 0, 2, 0.1, None),
-                    ("Most tokens", 1, None, 1, 0),
-                    ("Most tokens of thought", 1, None, 1, 0),
-                )
+                for label in ("Temperature", "Most tokens", "Most tokens of thought")
             ]
     temperature, max_tokens, thinking_tokens = numbers
     return Settings(
@@ -255,5 +255,25 @@ def _same() -> Any:
     return gr.update()
 
 
-def _whole(number: float | None) -> int | None:
-    return None if number is None else int(number)
+def read_temperature(text: str | None) -> float | None:
+    """Return what was typed; None for nothing. Raises Refused."""
+    said = (text or "").strip()
+    if not said:
+        return None
+    try:
+        value = float(said)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 2:  # NaN is not, either
+        raise Refused(f"temperature must be a number from 0 to 2, got {said[:20]!r}")
+    return value
+
+
+def read_tokens(text: str | None, name: str, *, least: int) -> int | None:
+    """Return what was typed; None for nothing. Raises Refused."""
+    said = (text or "").strip()
+    if not said:
+        return None
+    if not (said.isascii() and said.isdigit() and len(said) < 10 and int(said) >= least):
+        raise Refused(f"{name} must be a whole number from {least} on, got {said[:20]!r}")
+    return int(said)

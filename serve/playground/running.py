@@ -131,8 +131,8 @@ class Runner:
                         require=table.require,
                         confirm_timeouts=False,
                     )
-                except SandboxError as error:
-                    raise Refused(_line(error)) from error
+                except (SandboxError, ValueError) as error:  # ValueError: no such box
+                    raise Refused(f"the sandbox cannot be opened: {_line(error)}") from error
                 atexit.register(self.close)
             return self._pool
 
@@ -177,5 +177,5 @@ def _program(source: str, language: str, stdin: str) -> Program:
     return Program(language=known, source=source, stdin=stdin)
 
 
-def _line(error: SandboxError) -> str:
+def _line(error: Exception) -> str:
     return " ".join(str(error).split())[:600]
