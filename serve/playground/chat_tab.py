@@ -190,7 +190,7 @@ def _settings() -> Settings:
             numbers = [
                 gr.Textbox(
                     label=label,
-                    placeholder="the model's own",
+                    placeholder="model's own",
                     min_width=130,
                     html_attributes=gr.InputHTMLAttributes(autocomplete="off"),
                 )

@@ -9,10 +9,17 @@ from serve.playground.components import style
 _SANS: Final = ("ui-sans-serif", "system-ui", "sans-serif")
 _MONO: Final = ("ui-monospace", "Menlo", "Consolas", "monospace")
 
+# A sign of our own, inline: browsers would ask for /favicon.ico, which a gateway has not.
+_ICON: Final = (
+    "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E"
+    "%3Crect width='16' height='16' rx='4' fill='%230c6b4f'/%3E%3Cpath d='M5 4l6 4-6 4z'"
+    " fill='%23fff'/%3E%3C/svg%3E"
+)
+
 
 def look() -> dict[str, Any]:
     """Return the arguments that `gradio.mount_gradio_app` and `Blocks.launch` take."""
-    return {"theme": _theme(), "css": style()}
+    return {"theme": _theme(), "css": style(), "head": f'<link rel="icon" href="{_ICON}">'}
 
 
 def _theme() -> Any:

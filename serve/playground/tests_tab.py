@@ -56,7 +56,7 @@ def tests_tab(runner: Runner, rights: Rights, key: gr.Textbox) -> None:
     with gr.Row(elem_classes="pg-top"):
         judge = gr.Button("Judge", variant="primary", scale=0, min_width=140, elem_id="pg-judge")
         words = f"Asserts, or >>> lines with their values; each a run of its own: {runner.words()}."
-        gr.HTML(f'<p class="pg-soft">{esc(words)}</p>')
+        gr.HTML(f'<p class="pg-soft">{esc(words)}</p>', min_width=240, elem_classes="pg-said")
     shown = gr.HTML("", elem_id="pg-judged", apply_default_css=False)
 
     async def judged(source: str, pasted: str, secret: str) -> str:
