@@ -9,7 +9,7 @@ from serve.config import SandboxTable
 from serve.fault import Fault
 from serve.playground.asking import Refused
 from serve.playground.page import build
-from serve.playground.rights import Rights
+from serve.playground.rights import EVERYONE, LOOKERS, Rights
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -25,7 +25,8 @@ def mount(app: FastAPI, house: House, *, path: str = PATH) -> None:
 
     Where the gateway has keys, the page asks the visitor for his: it is sent with what he asks,
     code runs only for a key that may run code, and runs are shown only to a key that is known.
-    Without keys everyone who reaches the page may do all of it.
+    Without keys everyone on this machine may do all of it; where the gateway is open to others,
+    nobody may have code run, as on the gateway's own routes.
     """
     from serve.playground.in_process import InProcess
 
@@ -35,7 +36,7 @@ def mount(app: FastAPI, house: House, *, path: str = PATH) -> None:
         runs_dir=house.config.runs_dir,
         sandbox=house.recipe.sandbox,
         transport=InProcess(app),
-        rights=_rights(house.keys) if house.keys is not None else None,
+        rights=_rights(house),
     )
     _mount(app, page, path, is_local=False)
 
@@ -60,7 +61,11 @@ def alone(
     return app
 
 
-def _rights(keys: KeyStore) -> Rights:
+def _rights(house: House) -> Rights:
+    if house.keys is None:
+        return LOOKERS if house.config.is_open else EVERYONE
+    keys: KeyStore = house.keys
+
     def holder(secret: str) -> KeyHolder | None:
         try:
             return keys.find(secret) if secret else None

@@ -36,4 +36,9 @@ async def _yes(key: str) -> bool:
     return True
 
 
+async def _no(key: str) -> bool:
+    return False
+
+
 EVERYONE: Final = Rights(is_known=_yes, may_run=_yes)
+LOOKERS: Final = Rights(is_known=_yes, may_run=_no)

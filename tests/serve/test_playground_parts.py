@@ -445,3 +445,16 @@ def test_a_local_page_turns_other_sites_away() -> None:
     assert status("GET", "/", is_local=True, headers={"origin": "http://evil.example"}) == 403
     assert status("GET", "/", is_local=True, headers={"host": "evil.example"}) == 403
     assert status("GET", "/", headers={"origin": "http://evil.example"}) == 200
+
+
+@pytest.mark.parametrize(("is_open", "runs"), [(False, True), (True, False)])
+def test_without_keys_code_is_run_for_this_machine_only(is_open: bool, runs: bool) -> None:
+    from types import SimpleNamespace
+
+    from serve.config import GatewayTable
+    from serve.playground.mount import _rights
+
+    house: Any = SimpleNamespace(keys=None, config=GatewayTable(is_open=is_open))
+    rights = _rights(house)
+    assert asyncio.run(rights.may_run("")) is runs
+    assert asyncio.run(rights.is_known(""))
