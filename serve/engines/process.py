@@ -99,6 +99,8 @@ async def _bury(guard: asyncio.subprocess.Process) -> None:
         await guard.stdin.wait_closed()
     await guard.stdout.read()
     await guard.wait()
+    await asyncio.sleep(0)  # the transport closes itself in the next turn of the loop
+    await asyncio.sleep(0)
 
 
 def name_of_end(code: int) -> str:

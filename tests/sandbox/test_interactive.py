@@ -517,5 +517,7 @@ def test_a_user_without_rights_judges_the_same(kind: str) -> None:
     won, slept, guessed, accepted, rejected = json.loads(done.stdout)
     assert won == ["passed", ""]
     assert slept[0] == "timeout" and "nothing moved" in slept[1]
-    assert guessed == ["wrong", "the interactor says: too many guesses"]
+    # Whether it is still there to be told depends on who is quicker.
+    assert guessed[0] == "wrong"
+    assert "too many guesses" in guessed[1] or "Broken pipe" in guessed[1]
     assert (accepted, rejected) == ("passed", "wrong")
