@@ -95,7 +95,7 @@ test: $(VENV)/.dev $(VENV)/.hf browser toolchains docker-engine
 	SEEDCODER_TOOLCHAINS=$$(cat .cache/toolchains) $(TEST_ENV) $(BIN)/pytest -q $(BESIDE) \
 	  --durations=15 -m "not alone"
 	$(TEST_ENV) $(BIN)/pytest -q --durations=5 -m alone
-	SEEDCODER_PYTHON_ZYGOTE=1 $(TEST_ENV) $(BIN)/pytest -q $(BESIDE) tests/sandbox/test_between_runs.py \
+	SEEDCODER_PYTHON_ZYGOTE=1 $(TEST_ENV) $(BIN)/pytest -q tests/sandbox/test_between_runs.py \
 	  tests/sandbox/test_orphans.py tests/sandbox/test_attacks.py -k "not docker and not nobody"
 
 # Each ends with a line that says whether its bar was met; all are run, whatever one says.
