@@ -85,7 +85,7 @@ def serve(
     try:
         if config.keys_file is not None:
             Keys.read(config.keys_file)  # before anything is started
-        listener = serving.listen(config)
+        listener = serving.listen(config.host, config.port)
     except KeysFileError as error:
         _fail(error, 2)
     except OSError as error:
@@ -104,7 +104,9 @@ def serve(
         f" workers={house.pool.workers} keys={'asked' if house.keys else 'none'}",
         err=True,
     )
-    serving.serve(app, listener, config)
+    serving.serve(
+        app, listener, house, drain_s=config.drain_s, code=lambda: 0 if app.state.ended else 1
+    )
 
 
 def _log_requests(quiet: bool) -> None:

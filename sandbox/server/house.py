@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import secrets
 import threading
 from collections.abc import Callable, Iterator
@@ -24,6 +25,8 @@ from sandbox.server.keys import Keys
 from sandbox.server.metrics import Metrics
 from sandbox.server.refusal import Gone, Refusal, draining
 from sandbox.session.many import Sessions
+
+log = logging.getLogger(__name__)
 
 _SWEEP_S = 30.0
 _CLOSE_S = 2.0
@@ -73,6 +76,19 @@ class House:
     def is_draining(self) -> bool:
         """Whether the server is about to end."""
         return self.dispatcher.is_draining
+
+    def drain(self, drain_s: float) -> None:
+        """Take nothing new from now on. drain_s: how long what is under way may still take."""
+        self.dispatcher.is_draining = True
+        log.warning(
+            "draining waiting=%d running=%d drain_s=%g",
+            self.dispatcher.waiting, self.dispatcher.running, drain_s,
+        )  # fmt: skip
+
+    def cut(self) -> None:
+        """Answer everybody who waits: the time to wait for what is under way is over."""
+        log.warning("the time to drain is over requests=%d", self.requests)
+        self.dispatcher.abandon()
 
     def open(self) -> None:
         """Start what needs the event loop."""

@@ -1,4 +1,4 @@
-"""The server's process: its socket, its signals, its end.
+"""A server's process: its socket, its signals, its end. The gateway of `serve` has the same.
 
 SIGTERM or Ctrl-C drains: /readyz says 503, programs that run or wait go on for `drain_s`, new ones
 get 503. The second ends at once; the guards of the boxes then end what ran in them.
@@ -6,35 +6,49 @@ get 503. The second ends at once; the guards of the boxes then end what ran in t
 
 from __future__ import annotations
 
-import logging
 import os
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import FrameType
+from typing import Protocol
 
 import uvicorn
 from fastapi import FastAPI
-
-from sandbox.server.config import ServerConfig
-from sandbox.server.house import House
-
-log = logging.getLogger(__name__)
 
 _KEEP_ALIVE_S = 75  # above what clients keep an idle connection for
 _BACKLOG = 2048
 _LAST_WORDS_S = 5
 
 
-def listen(config: ServerConfig) -> socket.socket:
-    """Return the socket a server listens on. Raises OSError."""
-    family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
+class Answering(Protocol):
+    """Who answers, as far as the end of a server goes. requests: those that a drain waits for."""
+
+    @property
+    def requests(self) -> int:
+        """How many are being answered."""
+        ...
+
+    def drain(self, drain_s: float) -> None:
+        """Take nothing new from now on. drain_s: how long what is under way may still take."""
+        ...
+
+    def cut(self) -> None:
+        """End what is under way: the time to wait for it is over."""
+        ...
+
+
+def listen(host: str, port: int, *, options: Sequence[tuple[int, int, int]] = ()) -> socket.socket:
+    """Return the socket a server listens on. options: for setsockopt. Raises OSError."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # Named, as asyncio sends small packets at once only where the protocol is known to be TCP.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((config.host, config.port))
+        for level, name, value in options:
+            listener.setsockopt(level, name, value)
+        listener.bind((host, port))
         listener.listen(_BACKLOG)
     except OSError:
         listener.close()
@@ -42,8 +56,15 @@ def listen(config: ServerConfig) -> socket.socket:
     return listener
 
 
-def serve(app: FastAPI, listener: socket.socket, config: ServerConfig) -> None:
-    """Serve until a signal ends it; does not return."""
+def serve(
+    app: FastAPI,
+    listener: socket.socket,
+    house: Answering,
+    *,
+    drain_s: float,
+    code: Callable[[], int],
+) -> None:
+    """Serve until a signal ends it; does not return. code: asked for the exit code at the end."""
     server = _Server(
         uvicorn.Config(
             app,
@@ -57,12 +78,12 @@ def serve(app: FastAPI, listener: socket.socket, config: ServerConfig) -> None:
             timeout_keep_alive=_KEEP_ALIVE_S,
             timeout_graceful_shutdown=_LAST_WORDS_S,
         ),
-        app.state.house,
-        config.drain_s,
+        house,
+        drain_s,
     )
     server.run(sockets=[listener])
-    # A thread may still wait for a program that was not to be waited for.
-    _leave(0 if app.state.ended else 1)
+    # A thread may still wait for something that was not to be waited for.
+    _leave(code())
 
 
 def _leave(code: int) -> None:
@@ -81,7 +102,7 @@ def _quietly(flush: Callable[[], object]) -> None:
 class _Server(uvicorn.Server):
     """uvicorn's server that drains before it shuts down."""
 
-    def __init__(self, config: uvicorn.Config, house: House, drain_s: float) -> None:
+    def __init__(self, config: uvicorn.Config, house: Answering, drain_s: float) -> None:
         super().__init__(config)
         self._house = house
         self._drain_s = drain_s
@@ -95,11 +116,7 @@ class _Server(uvicorn.Server):
         if not self.started:
             self.should_exit = True
             return
-        self._house.dispatcher.is_draining = True
-        log.warning(
-            "draining waiting=%d running=%d drain_s=%g",
-            self._house.dispatcher.waiting, self._house.dispatcher.running, self._drain_s,
-        )  # fmt: skip
+        self._house.drain(self._drain_s)
 
     async def on_tick(self, counter: int) -> bool:
         """Shut down once nobody waits for an answer, or the time for that is over."""
@@ -107,7 +124,6 @@ class _Server(uvicorn.Server):
             if not self._house.requests:
                 self.should_exit = True
             elif time.monotonic() >= self._deadline:
-                log.warning("the time to drain is over requests=%d", self._house.requests)
-                self._house.dispatcher.abandon()
+                self._house.cut()
                 self.should_exit = True
         return await super().on_tick(counter)

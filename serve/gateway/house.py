@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from serve.limits import Limiter
     from serve.upstream import Upstream
     from serve.usage import Ledger
+
+log = logging.getLogger(__name__)
 
 _NAMED_MOST = 20  # ours
 _BODIES_MB = 512  # ours: of all requests being answered
@@ -152,8 +155,14 @@ class House:
         more = f" and {len(names) - _NAMED_MOST} more" if len(names) > _NAMED_MOST else ""
         return ", ".join(names[:_NAMED_MOST]) + more
 
+    def drain(self, drain_s: float) -> None:
+        """Take no request from now on. drain_s: how long answers under way may still take."""
+        self.is_draining = True
+        log.warning("draining requests=%d drain_s=%g", self.requests, drain_s)
+
     def cut(self) -> None:
         """End the answers under way: the time to wait for them is over."""
+        log.warning("the time to drain is over requests=%d", self.requests)
         self.is_cut = True
         for task in tuple(self.answering):
             task.cancel()
