@@ -9,6 +9,7 @@ guard against programs: they send what headers they like.
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -35,11 +36,8 @@ class Browsers:
         """Raise Fault 403 for a page that may not ask."""
         if not self._is_closed:
             return
-        origin, host = headers.get("origin", ""), headers.get("host", "")
-        if origin and not self._allows(origin) and not is_loopback(_name(origin)):
-            raise _forbidden("origin")
-        if host and not is_loopback(_name(f"//{host}")):
-            raise _forbidden("host")
+        if place := foreign(headers, allows=self._allows):
+            raise _forbidden(place)
 
     def _allows(self, origin: str) -> bool:
         return bool(origin) and (self._all or origin in self._origins)
@@ -80,6 +78,21 @@ class Browsers:
         await send({"type": "http.response.body", "body": b""})
 
 
+def foreign(
+    headers: Mapping[str, str], *, allows: Callable[[str], bool] = lambda origin: False
+) -> str:
+    """Return which header of a request names another machine: "origin", "host", or "" for none.
+
+    allows: origins that may ask although they are elsewhere.
+    """
+    origin, host = headers.get("origin", ""), headers.get("host", "")
+    if origin and not allows(origin) and not is_loopback(_name(origin)):
+        return "origin"
+    if host and not is_loopback(_name(f"//{host}")):
+        return "host"
+    return ""
+
+
 def is_loopback(host: str) -> bool:
     """Whether a host's name or address is this machine's own."""
     if host == "localhost" or host.endswith(".localhost"):
@@ -92,9 +105,9 @@ def is_loopback(host: str) -> bool:
 
 def _name(url: str) -> str:
     try:
-        return urlsplit(url).hostname or url
+        return urlsplit(url).hostname or ""
     except ValueError:
-        return url
+        return ""
 
 
 def _forbidden(name: str) -> Fault:

@@ -9,9 +9,8 @@ Does not guard: what the page's own routes do.
 from __future__ import annotations
 
 from typing import Any, Final
-from urllib.parse import urlsplit
 
-from serve.gateway.browsers import is_loopback
+from serve.gateway.browsers import foreign
 from serve.gateway.exchange import Message, Receive, Scope, Send, headers_of
 
 BODY_MOST: Final = 4 << 20  # bytes, ours: a long chat, sent with each message
@@ -71,12 +70,8 @@ class Narrow:
     def _refuses(self, scope: Scope) -> int:
         """Return the status of the refusal; 0 where there is none."""
         headers = headers_of(scope)
-        if self._is_local:
-            origin, host = headers.get("origin", ""), headers.get("host", "")
-            if origin and not is_loopback(_name(origin)):
-                return 403
-            if host and not is_loopback(_name(f"//{host}")):
-                return 403
+        if self._is_local and foreign(headers):
+            return 403
         path = scope["path"].removeprefix(scope.get("root_path", "")).rstrip("/")
         if path not in _EXACT and not any(f"{path}/".startswith(one) for one in _BELOW):
             return 404
@@ -86,13 +81,6 @@ class Narrow:
 
 class _TooLong(Exception):
     """A body without a length went on for too long."""
-
-
-def _name(url: str) -> str:
-    try:
-        return urlsplit(url).hostname or ""
-    except ValueError:
-        return ""
 
 
 async def _refuse(send: Send, status: int) -> None:
