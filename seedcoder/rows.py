@@ -43,7 +43,7 @@ class RowFile:
         self._unsynced = False
         self._synced_at_s = time.monotonic()
         try:
-            self._whole_bytes = _whole_length(self._fd)
+            self._whole_bytes = whole_length(self._fd)
             torn = os.fstat(self._fd).st_size - self._whole_bytes
             if torn:
                 os.ftruncate(self._fd, self._whole_bytes)
@@ -66,7 +66,7 @@ class RowFile:
             if self._torn:
                 self._cut()
             try:
-                _write_all(self._fd, line)
+                write_all(self._fd, line)
                 self._whole_bytes += len(line)
             except BaseException:  # an interrupt in the middle leaves a piece behind, too
                 self._torn = True
@@ -160,7 +160,7 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
             yield row
 
 
-def _whole_length(fd: int) -> int:
+def whole_length(fd: int) -> int:
     """Return how many bytes there are up to the last newline."""
     end = os.fstat(fd).st_size
     while end > 0:
@@ -172,7 +172,7 @@ def _whole_length(fd: int) -> int:
     return 0
 
 
-def _write_all(fd: int, data: bytes) -> None:
+def write_all(fd: int, data: bytes) -> None:
     """Write every byte: a disk with less room than that takes a part and says so only then."""
     rest = memoryview(data)
     while rest:

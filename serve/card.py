@@ -66,18 +66,11 @@ class FimWords(_Table):
 
     def fim(self) -> Fim:
         """Return it as prompts are made with it."""
-        if self.format is not None:
-            given = self.model_fields_set & set(Fim.__dataclass_fields__)
-            return replace(FIM[self.format], **{name: getattr(self, name) for name in given})
-        return Fim(
-            prefix=self.prefix,
-            suffix=self.suffix,
-            middle=self.middle,
-            order=self.order,
-            stop=self.stop,
-            repository=self.repository,
-            file=self.file,
-        )
+        names = set(Fim.__dataclass_fields__)
+        if self.format is None:
+            return Fim(**{name: getattr(self, name) for name in names})
+        given = self.model_fields_set & names
+        return replace(FIM[self.format], **{name: getattr(self, name) for name in given})
 
 
 class ThinkingWords(_Table):

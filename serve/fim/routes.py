@@ -59,11 +59,7 @@ async def complete_infill(call: Call) -> Reply:
 async def complete_middle(call: Call, card: ModelCard, upstream: Upstream, asked: Middle) -> Reply:
     """Answer a request for a middle. Raises Fault for what makes no sense, and the engine's."""
     call.tally.model = card.name
-    if card.role == "embedding":
-        raise Fault(
-            400, f"{card.name} makes embeddings: ask /v1/embeddings",
-            code="unsupported_endpoint", param="model",
-        )  # fmt: skip
+    fields.check_writes(card)
     fields.check(asked.body)
     language = await asyncio.to_thread(_language, asked)
     prompt = prompt_of(card, asked, language)

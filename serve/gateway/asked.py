@@ -28,6 +28,15 @@ _COUNTS: Mapping[str, int] = {"max_tokens": 1 << 31, "max_completion_tokens": 1 
 _LARGEST = 1 << 63
 
 
+def check_writes(card: ModelCard) -> None:
+    """Raise Fault 400 for a model that writes no text."""
+    if card.role == "embedding":
+        raise Fault(
+            400, f"{card.name} makes embeddings: ask /v1/embeddings",
+            code="unsupported_endpoint", param="model",
+        )  # fmt: skip
+
+
 def check(body: Mapping[str, Any]) -> None:
     """Raise Fault 400 for a field that chat and completions share and that makes no sense."""
     for name in ("stream", "echo"):

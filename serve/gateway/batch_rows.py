@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 
-_TAIL_BYTES = 1 << 16
+from seedcoder.rows import whole_length, write_all
 
 
 class BatchRows:
@@ -23,7 +23,7 @@ class BatchRows:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        self._size_bytes = _whole_bytes(self._fd)
+        self._size_bytes = whole_length(self._fd)
         os.ftruncate(self._fd, self._size_bytes)
 
     @property
@@ -38,15 +38,13 @@ class BatchRows:
 
     def append(self, row: dict[str, Any]) -> None:
         """Add a row."""
-        rest = memoryview(orjson.dumps(row) + b"\n")
-        count = len(rest)
+        line = orjson.dumps(row) + b"\n"
         try:
-            while rest:
-                rest = rest[os.write(self._fd, rest) :]
+            write_all(self._fd, line)
         except OSError:
             os.ftruncate(self._fd, self._size_bytes)
             raise
-        self._size_bytes += count
+        self._size_bytes += len(line)
 
     def sync(self) -> None:
         """Hand all to the disk."""
@@ -57,15 +55,3 @@ class BatchRows:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
-
-
-def _whole_bytes(fd: int) -> int:
-    """Return how many bytes the whole lines at the beginning have."""
-    end = os.fstat(fd).st_size
-    while end:
-        begin = max(0, end - _TAIL_BYTES)
-        cut = os.pread(fd, end - begin, begin).rfind(b"\n")
-        if cut >= 0:
-            return begin + cut + 1
-        end = begin
-    return 0

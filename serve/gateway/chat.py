@@ -32,11 +32,7 @@ async def chat(call: Call) -> Reply:
             code="unsupported_endpoint",
             param="model",
         )
-    if card.role == "embedding":
-        raise Fault(
-            400, f"{card.name} makes embeddings: ask /v1/embeddings",
-            code="unsupported_endpoint", param="model",
-        )  # fmt: skip
+    asked.check_writes(card)
     upstream, body = with_stops(served.link, card, asked.with_defaults(card, body), kind="chat")
     prepared, events = worked_on(
         upstream,

@@ -26,11 +26,7 @@ async def complete(call: Call) -> Reply:
     call.tally.model = card.name
     check_prompt(body)
     asked.check(body)
-    if card.role == "embedding":
-        raise Fault(
-            400, f"{card.name} makes embeddings: ask /v1/embeddings",
-            code="unsupported_endpoint", param="model",
-        )  # fmt: skip
+    asked.check_writes(card)
     upstream, body = with_stops(served.link, card, asked.with_defaults(card, body), kind="text")
     if upstream is not served.link:
         return await reply_with(call, upstream.events(PATH, body), kind="text")
