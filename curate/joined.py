@@ -20,10 +20,6 @@ class Joined:
         self._store = store
         self._digests = digests
 
-    def keys(self, part: str) -> pa.Array:
-        """Return the part's keys, in its order."""
-        return self.documents(part, ("key",)).column("key").combine_chunks()
-
     def documents(self, part: str, columns: Sequence[str]) -> pa.Table:
         """Return columns of the documents themselves."""
         return pq.read_table(self._store.document_file(part), columns=list(columns))
@@ -43,10 +39,9 @@ class Joined:
 
     def wanted(self, part: str, after: Sequence[str]) -> pa.Array:
         """Return for each row of the part whether all of `after` are true there."""
-        rows = len(self.keys(part))
-        if not after:
-            return pa.array([True] * rows)
         table = self.columns(part, after)
+        if not after:
+            return pa.repeat(True, table.num_rows)
         found = table.column(after[0])
         for name in after[1:]:
             found = pc.and_kleene(found, table.column(name))
@@ -54,8 +49,8 @@ class Joined:
 
     def _column(self, part: str, name: str, keys: pa.Array) -> pa.Array:
         step, _, column = name.partition(".")
-        table = self._store.columns(step, self._digests[step], part)
-        if table is None or column not in table.column_names:
+        table = self._store.columns(step, self._digests[step], part, ("key", column))
+        if table is None:
             return pa.nulls(len(keys))
         places = pc.index_in(keys, table.column("key").combine_chunks())
         return table.column(column).combine_chunks().take(places)

@@ -248,14 +248,14 @@ def _map(
             break
         source, again = iter(again), []
     for part in parts:
-        store.settle(one.title, one.digest, part.digest, joined.keys(part.digest))
+        store.settle(one.title, one.digest, part.digest)
 
 
 def _tasks(one: Planned, store: Store, joined: Joined, part: Part) -> Iterator[Task]:
     wanted = joined.wanted(part.digest, one.after)
-    there = store.columns(one.title, one.digest, part.digest)
+    there = store.columns(one.title, one.digest, part.digest, ("key",))
     if there is not None:
-        known = pc.is_in(joined.keys(part.digest), value_set=there.column("key").combine_chunks())
+        known = pc.is_in(store.keys(part.digest), value_set=there.column("key").combine_chunks())
         wanted = pc.and_not(wanted, known)
     if not pc.any(wanted).as_py():
         return
@@ -310,7 +310,7 @@ def _gather(
             typed = columns.cast(pa.schema([pa.field("key", pa.string()), *schema]))
             done.fresh += typed.num_rows
             store.add_columns(one.title, one.digest, part, typed)
-            store.settle(one.title, one.digest, part, joined.keys(part))
+            store.settle(one.title, one.digest, part)
             tell(one.title, done.fresh, total)
 
 

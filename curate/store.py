@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from curate.document import Document
@@ -111,12 +112,23 @@ class Store:
         """Return the folder of a step's columns."""
         return self.folder / "columns" / step / digest
 
-    def columns(self, step: str, digest: str, part: str) -> pa.Table | None:
-        """Return what a step has computed of a part so far, in no promised order; None: nothing."""
+    def keys(self, part: str) -> pa.Array:
+        """Return the keys of a part's documents, in their order."""
+        table = pq.read_table(self.document_file(part), columns=["key"])
+        return table.column("key").combine_chunks()
+
+    def columns(
+        self, step: str, digest: str, part: str, names: Sequence[str] | None = None
+    ) -> pa.Table | None:
+        """Return what a step has computed of a part so far, in no promised order; None: nothing.
+
+        names: only these columns, of those that there are; None is all.
+        """
         folder = self.column_folder(step, digest)
         files = [path for path in (folder / f"{part}.parquet",) if path.is_file()]
         files += _pieces(folder, part)
-        tables = [pq.read_table(path) for path in files]
+        wanted = None if names is None else list(names)
+        tables = [pq.read_table(path, columns=wanted) for path in files]
         return pa.concat_tables(tables) if tables else None
 
     def add_columns(self, step: str, digest: str, part: str, table: pa.Table) -> None:
@@ -125,16 +137,15 @@ class Store:
         last = max((_number(path) for path in _pieces(folder, part)), default=-1)
         write_table(table, folder / f"{part}+{last + 1}.parquet")
 
-    def settle(self, step: str, digest: str, part: str, keys: pa.Array) -> None:
-        """Make one file of the pieces, its rows in the order of `keys` (the part's)."""
+    def settle(self, step: str, digest: str, part: str) -> None:
+        """Make one file of the pieces, its rows in the part's order."""
         folder = self.column_folder(step, digest)
         pieces = _pieces(folder, part)
-        table = self.columns(step, digest, part)
-        if table is None or not pieces:
+        table = self.columns(step, digest, part) if pieces else None
+        if table is None:
             return
-        places = {key: at for at, key in enumerate(table.column("key").to_pylist())}
-        order = [places[key] for key in keys.to_pylist() if key in places]
-        write_table(table.take(pa.array(order, pa.int64())), folder / f"{part}.parquet")
+        places = pc.index_in(self.keys(part), table.column("key").combine_chunks())
+        write_table(table.take(places.drop_null()), folder / f"{part}.parquet")
         for piece in pieces:
             piece.unlink()
 
