@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import hypothesis
 import pytest
+
+CHROMIUM = "/usr/bin/chromium"
+QUIET = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 # How long an example takes is the machine's affair: tests share it with each other.
 hypothesis.settings.register_profile("seedcoder", deadline=None)
@@ -23,6 +39,35 @@ def data_dir() -> Path:
     if not folder.is_dir():
         pytest.skip(f"SEEDCODER_DATA names {named!r}, which is no folder")
     return folder
+
+
+@pytest.fixture(scope="session")
+def beside() -> Callable[[Path], ModuleType]:
+    """A function from a file beside a conftest to the module in it, loaded once."""
+
+    def load(path: Path) -> ModuleType:
+        key = f"{path.parent.name}_tests_{path.stem}"
+        if key not in sys.modules:
+            spec = importlib.util.spec_from_file_location(key, path)
+            assert spec is not None and spec.loader is not None
+            sys.modules[key] = importlib.util.module_from_spec(spec)
+            spec.loader.exec_module(sys.modules[key])
+        return sys.modules[key]
+
+    return load
+
+
+# Of a module, not of the session: two Playwrights cannot be open in one process.
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A headless Chromium."""
+    if not shutil.which(CHROMIUM):
+        pytest.skip(f"no {CHROMIUM}: apt-get install chromium")
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs the 'dev' extra")
+    with playwright.sync_playwright() as started:
+        opened = started.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        yield opened
+        opened.close()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

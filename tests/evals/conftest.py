@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,16 +22,6 @@ from seedcoder.recipe import load_recipe
 from seedcoder.run import Run
 
 ROOT = Path(__file__).parents[2]
-CHROMIUM = "/usr/bin/chromium"
-QUIET = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-
 WriteAnswers = Callable[[str, Mapping[str, str]], Path]
 MakeRecipe = Callable[..., EvalRecipe]
 
@@ -41,19 +30,6 @@ MakeRecipe = Callable[..., EvalRecipe]
 def humaneval() -> HumanEval:
     """The benchmark, its data read once."""
     return HumanEval()
-
-
-# Of a module, not of the session: two Playwrights cannot be open in one process.
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """A headless Chromium."""
-    if not shutil.which(CHROMIUM):
-        pytest.skip(f"no {CHROMIUM}: apt-get install chromium")
-    playwright = pytest.importorskip("playwright.sync_api", reason="needs the 'dev' extra")
-    with playwright.sync_playwright() as started:
-        opened = started.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-        yield opened
-        opened.close()
 
 
 @pytest.fixture(scope="session")

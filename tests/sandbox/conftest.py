@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -16,27 +14,17 @@ from sandbox import Limits, Pool, SandboxUnavailable
 from sandbox.box import BoxName, LocalBox
 
 HERE = Path(__file__).parent
+Beside = Callable[[Path], ModuleType]
 
 # No deadline: a busy machine is no failure.
 hypothesis.settings.register_profile("sandbox", deadline=None, max_examples=40)
 hypothesis.settings.load_profile("sandbox")
 
 
-def _beside(name: str) -> ModuleType:
-    """Return the module in the file `name`.py beside this one."""
-    key = f"sandbox_tests_{name}"
-    if key not in sys.modules:
-        spec = importlib.util.spec_from_file_location(key, HERE / f"{name}.py")
-        assert spec is not None and spec.loader is not None
-        sys.modules[key] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[key])
-    return sys.modules[key]
-
-
 @pytest.fixture(scope="session")
-def arena_module() -> ModuleType:
+def arena_module(beside: Beside) -> ModuleType:
     """The module arena.py: attacks, and the place where they are tried."""
-    return _beside("arena")
+    return beside(HERE / "arena.py")
 
 
 @pytest.fixture(scope="session")
@@ -84,21 +72,21 @@ def limits() -> Limits:
 
 
 @pytest.fixture(scope="session")
-def faulty_server() -> ModuleType:
+def faulty_server(beside: Beside) -> ModuleType:
     """The module faulty_server.py: an HTTP server that fails as it is told to."""
-    return _beside("faulty_server")
+    return beside(HERE / "faulty_server.py")
 
 
 @pytest.fixture(scope="session")
-def ray_kit() -> ModuleType:
+def ray_kit(beside: Beside) -> ModuleType:
     """The module ray_kit.py: a Ray cluster of this machine."""
-    return _beside("ray_kit")
+    return beside(HERE / "ray_kit.py")
 
 
 @pytest.fixture(scope="session")
-def project_kit() -> ModuleType:
+def project_kit(beside: Beside) -> ModuleType:
     """The module project_kit.py: a tiny project and patches to it."""
-    return _beside("project_kit")
+    return beside(HERE / "project_kit.py")
 
 
 @pytest.fixture(scope="session")
@@ -112,10 +100,10 @@ def kit(
 
 
 @pytest.fixture(scope="session")
-def docker_engine() -> Iterator[Any]:
+def docker_engine(beside: Beside) -> Iterator[Any]:
     """A container engine of our own, with a minimal image; skipped where none can be started."""
     pytest.importorskip("docker")
-    kit = _beside("engine_kit")
+    kit = beside(HERE / "engine_kit.py")
     try:
         engine = kit.Engine()
     except kit.Unable as error:
@@ -125,19 +113,19 @@ def docker_engine() -> Iterator[Any]:
 
 
 @pytest.fixture(scope="session")
-def docker_box(docker_engine: Any) -> Iterator[Any]:
+def docker_box(beside: Beside, docker_engine: Any) -> Iterator[Any]:
     """A docker box of the minimal image."""
     from sandbox.containers import DockerBox
 
-    made = DockerBox(_beside("engine_kit").IMAGE)
+    made = DockerBox(beside(HERE / "engine_kit.py").IMAGE)
     yield made
     made.close()
 
 
 @pytest.fixture(scope="session")
-def server_kit() -> ModuleType:
+def server_kit(beside: Beside) -> ModuleType:
     """The module server_kit.py: a sandbox server as a process."""
-    return _beside("server_kit")
+    return beside(HERE / "server_kit.py")
 
 
 @pytest.fixture(scope="session")

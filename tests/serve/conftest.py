@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 HERE = Path(__file__).parent
-
-
-def beside(name: str) -> ModuleType:
-    """Return the module in the file `name`.py beside this one."""
-    key = f"serve_tests_{name}"
-    if key not in sys.modules:
-        spec = importlib.util.spec_from_file_location(key, HERE / f"{name}.py")
-        assert spec is not None and spec.loader is not None
-        sys.modules[key] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[key])
-    return sys.modules[key]
+Beside = Callable[[Path], ModuleType]
 
 
 @pytest.fixture(scope="session")
-def tiny_module() -> ModuleType:
+def tiny_module(beside: Beside) -> ModuleType:
     """The module tiny_checkpoint.py: `make(folder, layers=2, bos_first=False)` and its tokens."""
-    return beside("tiny_checkpoint")
+    return beside(HERE / "tiny_checkpoint.py")
 
 
 @pytest.fixture(scope="session")
@@ -40,18 +29,18 @@ def tiny_checkpoint(tiny_module: ModuleType, tmp_path_factory: pytest.TempPathFa
 
 
 @pytest.fixture(scope="session")
-def own_kit() -> ModuleType:
+def own_kit(beside: Beside) -> ModuleType:
     """The module own_kit.py: our own engine servers as processes."""
-    return beside("own_kit")
+    return beside(HERE / "own_kit.py")
 
 
 @pytest.fixture(scope="session")
-def service_kit() -> ModuleType:
+def service_kit(beside: Beside) -> ModuleType:
     """The module service_kit.py: a whole service as a process."""
-    return beside("service_kit")
+    return beside(HERE / "service_kit.py")
 
 
 @pytest.fixture(scope="session")
-def gateway_kit() -> ModuleType:
+def gateway_kit(beside: Beside) -> ModuleType:
     """The module gateway_kit.py: a gateway as a process, before scripted engines."""
-    return beside("gateway_kit")
+    return beside(HERE / "gateway_kit.py")

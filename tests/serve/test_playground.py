@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -21,7 +20,6 @@ pytestmark = pytest.mark.slow
 pytest.importorskip("gradio", reason="needs the 'serve' extra")
 
 ROOT = Path(__file__).parents[2]
-CHROMIUM = "/usr/bin/chromium"
 START_S = 120.0
 WAIT_MS = 60_000
 
@@ -123,20 +121,6 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     made.wait_ready()
     yield made
     made.close()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """A headless Chromium."""
-    if not shutil.which(CHROMIUM):
-        pytest.skip(f"no {CHROMIUM}: apt-get install chromium")
-    playwright = pytest.importorskip("playwright.sync_api", reason="needs the 'dev' extra")
-    with playwright.sync_playwright() as started:
-        opened = started.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"]
-        )
-        yield opened
-        opened.close()
 
 
 def opened(browser: Any, gateway: Gateway, *, scheme: str = "light", width: int = 1280) -> Any:
