@@ -7,7 +7,10 @@ The protocol is OpenAI's, whatever the engine: `path` is "/v1/completions", "/v1
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from typing import Any, Protocol
+from contextlib import asynccontextmanager
+from typing import Any, Protocol, TypeVar
+
+_T = TypeVar("_T")
 
 
 class Upstream(Protocol):
@@ -26,3 +29,14 @@ class Upstream(Protocol):
     async def answer(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """Return a whole answer. Raises Fault as `events` does."""
         ...
+
+
+@asynccontextmanager
+async def closing(events: AsyncIterator[_T]) -> AsyncIterator[AsyncIterator[_T]]:
+    """Hold an iterator and close it at the end, where it can be: that cancels an engine's work."""
+    try:
+        yield events
+    finally:
+        close = getattr(events, "aclose", None)
+        if close is not None:
+            await close()

@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Mapping
-from contextlib import aclosing
 from typing import Any
 
 from serve.fim.asked import Middle
 from serve.fim.prompt import Prompt
 from serve.gateway.call import Tally
+from serve.upstream import closing
 
 _STOP_TYPES = {"length": "limit", "stop": "eos"}
 
@@ -25,7 +25,7 @@ async def mistral_chunks(events: AsyncIterator[dict[str, Any]]) -> AsyncIterator
     """Yield a stream of text chunks as Mistral's chunks; the usage comes with the last."""
     held: dict[str, Any] | None = None
     is_first = True
-    async with aclosing(events) as stream:  # type: ignore[type-var]
+    async with closing(events) as stream:
         async for event in stream:
             if not event.get("choices"):
                 if held is not None and event.get("usage"):
@@ -77,7 +77,7 @@ class Infill:
     async def chunks(self, events: AsyncIterator[dict[str, Any]]) -> AsyncIterator[dict[str, Any]]:
         """Yield a stream of text chunks as llama.cpp's events."""
         finish, is_long, count = None, False, 0
-        async with aclosing(self._timed(events)) as stream:  # type: ignore[type-var]
+        async with closing(self._timed(events)) as stream:
             async for event in stream:
                 for choice in event.get("choices") or ():
                     text = "" if self._middle.is_warming else choice.get("text") or ""
@@ -97,7 +97,7 @@ class Infill:
         """Return the answers, one a completion."""
         texts: dict[int, list[str]] = {}
         finish: dict[int, Any] = {}
-        async with aclosing(self._timed(events)) as stream:  # type: ignore[type-var]
+        async with closing(self._timed(events)) as stream:
             async for event in stream:
                 for choice in event.get("choices") or ():
                     index = choice.get("index", 0)
@@ -111,7 +111,7 @@ class Infill:
         return made
 
     async def _timed(self, events: AsyncIterator[dict[str, Any]]) -> AsyncIterator[dict[str, Any]]:
-        async with aclosing(events) as stream:  # type: ignore[type-var]
+        async with closing(events) as stream:
             async for event in stream:
                 if self._first_s is None:
                     self._first_s = time.perf_counter()

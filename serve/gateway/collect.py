@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from contextlib import aclosing
 from typing import Any, Literal
 
 from serve.fault import Fault
 from serve.gateway.call import Call, Reply, Stream, Whole
+from serve.upstream import closing
 
 Kind = Literal["chat", "text"]
 
@@ -39,7 +39,7 @@ async def collect(events: AsyncIterator[dict[str, Any]], *, kind: Kind) -> dict[
     whole: dict[str, Any] = {}
     usage: Mapping[str, Any] | None = None
     choices: dict[int, _Choice] = {}
-    async with aclosing(events) as closed:  # type: ignore[type-var]
+    async with closing(events) as closed:
         async for event in closed:
             for key, value in event.items():
                 if key == "usage":

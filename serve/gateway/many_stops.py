@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from contextlib import aclosing
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from serve.card import ModelCard
 from serve.gateway import asked
 from serve.gateway.collect import Kind, collect
 from serve.stops import stop_at
 from serve.thinking.running import running_events, without_running_usage
-
-if TYPE_CHECKING:
-    from serve.upstream import Upstream
+from serve.upstream import Upstream, closing
 
 
 def with_stops(
@@ -45,7 +42,7 @@ class ManyStops:
             kind=self._kind,
             choices=choices_of(body),
         )
-        async with aclosing(without_running_usage(cut)) as closed:  # type: ignore[type-var]
+        async with closing(without_running_usage(cut)) as closed:
             async for event in closed:
                 yield event
 

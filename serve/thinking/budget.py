@@ -20,9 +20,9 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 from serve.card import ThinkingWords
-from serve.thinking.events import Choices, closing
+from serve.thinking.events import Choices
 from serve.thinking.running import running_events
-from serve.upstream import Upstream
+from serve.upstream import Upstream, closing
 
 CHAT = "/v1/chat/completions"
 _CUTS_MOST = 3  # ours

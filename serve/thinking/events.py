@@ -7,12 +7,12 @@ apart itself get the second name, and are left as they are otherwise.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 from serve.card import ThinkingWords
 from serve.thinking.splitter import Splitter
+from serve.upstream import closing
 
 _NAMES = ("reasoning", "reasoning_content")
 
@@ -184,19 +184,6 @@ async def split_thoughts(
                 yield turned
     if (rest := choices.rest(last)) is not None:
         yield rest
-
-
-@contextlib.asynccontextmanager
-async def closing(
-    events: AsyncIterator[dict[str, Any]],
-) -> AsyncIterator[AsyncIterator[dict[str, Any]]]:
-    """Hold an iterator and close it at the end, where it can be: that cancels an engine's work."""
-    try:
-        yield events
-    finally:
-        close = getattr(events, "aclose", None)
-        if close is not None:
-            await close()
 
 
 def _told(delta: Mapping[str, Any]) -> str:

@@ -11,8 +11,7 @@ from typing import Any, Final
 from weakref import WeakSet
 
 from serve.fault import Fault
-from serve.thinking.events import closing
-from serve.upstream import Upstream
+from serve.upstream import Upstream, closing
 
 _OPTION = "continuous_usage_stats"
 _REFUSERS: Final[WeakSet[Upstream]] = WeakSet()

@@ -23,14 +23,13 @@ from typing import Any
 
 from serve.card import ModelCard
 from serve.thinking import running_events
-from serve.thinking.events import closing
 from serve.tools.arguments import NAME, Wanted, WrongCall, wanted
 from serve.tools.asked import Tools
 from serve.tools.native import Called
 from serve.tools.report import Ran, refused
 from serve.tools.round import Round
 from serve.tools.run_code import Toolbox
-from serve.upstream import Upstream
+from serve.upstream import Upstream, closing
 
 CHAT = "/v1/chat/completions"
 Ask = Callable[[Mapping[str, Any]], AsyncIterator[dict[str, Any]]]
