@@ -18,11 +18,7 @@ if TYPE_CHECKING:
 
 def pass_scores(answers: Sequence[Answer], ks: Sequence[int], *, seed: int = 0) -> list[Score]:
     """Return pass@k for each k, over the problems that have k verdicts; of none, no score."""
-    verdicts: dict[str, list[bool]] = {}
-    for answer in answers:
-        passes = verdicts.setdefault(answer.problem, [])
-        if answer.verdict:
-            passes.append(answer.verdict.ok)
+    verdicts = _passes(answers)
     scores = (_pass_score(list(verdicts.values()), k, seed) for k in ks)
     return [score for score in scores if score]
 
@@ -60,6 +56,14 @@ def mean_score(
     )
 
 
+def scores_by_language(
+    answers: Sequence[Answer], problems: Sequence[Problem], ks: Sequence[int], *, seed: int = 0
+) -> list[Score]:
+    """Return pass@k over all problems, and the mean of the languages as papers print it."""
+    mean = language_mean(answers, problems, min(ks), seed=seed) if ks else None
+    return [*pass_scores(answers, ks, seed=seed), *([mean] if mean else [])]
+
+
 def language_mean(
     answers: Sequence[Answer], problems: Sequence[Problem], k: int, *, seed: int = 0
 ) -> Score | None:
@@ -69,11 +73,7 @@ def language_mean(
     None where fewer than two languages have a problem with k verdicts.
     """
     language = {problem.key: problem.language for problem in problems}
-    verdicts: dict[str, list[bool]] = {}
-    for answer in answers:
-        passes = verdicts.setdefault(answer.problem, [])
-        if answer.verdict:
-            passes.append(answer.verdict.ok)
+    verdicts = _passes(answers)
     groups: dict[str, list[float]] = {}
     for key, passes in verdicts.items():
         if len(passes) >= k:
@@ -147,6 +147,16 @@ def by_tag(
     for tag in sorted(groups):
         if len(groups[tag]) < len(answers) and (scores := score(groups[tag])):
             found[tag] = scores[0]
+    return found
+
+
+def _passes(answers: Sequence[Answer]) -> dict[str, list[bool]]:
+    """Return by problem which of its judged samples pass; a problem may have none."""
+    found: dict[str, list[bool]] = {}
+    for answer in answers:
+        passes = found.setdefault(answer.problem, [])
+        if answer.verdict:
+            passes.append(answer.verdict.ok)
     return found
 
 

@@ -61,15 +61,7 @@ def bootstrap(
     interval has no width: that is the method's blind spot, and why reports show Wilson beside it.
     Raises ValueError when `values` is empty.
     """
-    if not values:
-        raise ValueError("bootstrap needs at least one value")
-    _normal_quantile(confidence)
-    rng = random.Random(seed)
-    ordered = sorted(values)
-    size = len(ordered)
-    means = sorted(math.fsum(rng.choices(ordered, k=size)) / size for _ in range(resamples))
-    tail = (1 - confidence) / 2
-    return _quantile(means, tail), _quantile(means, 1 - tail)
+    return grouped_bootstrap([values], seed=seed, resamples=resamples, confidence=confidence)
 
 
 def grouped_bootstrap(

@@ -36,7 +36,7 @@ from evals.polyglot import equality
 from evals.polyglot.dialects import before_last, edited
 from evals.polyglot.files import Series, check_languages, chosen, lacks, nothing
 from evals.problem import Problem, Score
-from evals.scores import language_mean, pass_scores
+from evals.scores import scores_by_language
 from evals.spoil import spoilt
 from sandbox import AssertTests, BesideTests, Limits, Program
 from seedcoder.completion import Request, Sampling
@@ -146,8 +146,7 @@ class MultiplE(Bench):
 
     def scores(self, answers: Sequence[Answer], ks: Sequence[int], *, seed: int = 0) -> list[Score]:
         """Return pass@k over all problems, and the mean of the languages as papers print it."""
-        mean = language_mean(answers, self.problems(), min(ks), seed=seed) if ks else None
-        return [*pass_scores(answers, ks, seed=seed), *([mean] if mean else [])]
+        return scores_by_language(answers, self.problems(), ks, seed=seed)
 
     def request(self, problem: Problem, style: Style) -> Request:
         """Return the prompt. UsageError: upstream has no protocol for chat models."""

@@ -36,7 +36,7 @@ from evals.polyglot.dialects import DIALECTS
 from evals.polyglot.files import HUMANEVAL, MBXP, Series, check_languages, chosen, nothing
 from evals.problem import Problem, Score
 from evals.prune import prune
-from evals.scores import language_mean, pass_scores
+from evals.scores import scores_by_language
 from evals.spoil import spoilt
 from sandbox import AssertTests, BesideTests, Limits, Program
 from seedcoder.completion import Message, Request, Sampling
@@ -102,8 +102,7 @@ class Mxeval(Bench):
 
     def scores(self, answers: Sequence[Answer], ks: Sequence[int], *, seed: int = 0) -> list[Score]:
         """Return pass@k over all problems, and the mean of the languages as papers print it."""
-        mean = language_mean(answers, self.problems(), min(ks), seed=seed) if ks else None
-        return [*pass_scores(answers, ks, seed=seed), *([mean] if mean else [])]
+        return scores_by_language(answers, self.problems(), ks, seed=seed)
 
     def request(self, problem: Problem, style: Style) -> Request:
         """Return what the model is asked."""
