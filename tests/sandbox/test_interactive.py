@@ -489,7 +489,8 @@ def talk(source):
 checker = Program.python("import sys\\nsys.exit(open('output').read() != open('answer').read())")
 case = StdioCase(stdin="", stdout="1\\n")
 tests = StdioTests(cases=(case,), checker=checker)
-found = [talk(right), talk("import time\\ntime.sleep(99)"), talk("while True: print(1, flush=True)")]
+sleeps, floods = "import time\\ntime.sleep(99)", "while True: print(1, flush=True)"
+found = [talk(program) for program in (right, sleeps, floods)]
 found += [box.judge(Program.python(f"print({n})"), tests, Limits()).kind for n in (1, 2)]
 box.close()
 print(json.dumps(found))
