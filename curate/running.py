@@ -27,7 +27,7 @@ from curate.sources.source import Source
 from curate.step import DOCUMENT_COLUMNS
 from curate.store import Part, Store, groups_of
 from curate.task import Computed, Lost, Task, nothing
-from seedcoder.errors import RecipeError
+from seedcoder.errors import RecipeError, UsageError
 from seedcoder.recipe import sha256_of
 from seedcoder.run_folder import Lock
 
@@ -152,15 +152,7 @@ def take_in(
     """Read the sources that are not in the store; return all parts, and the records refused."""
     parts: list[Part] = []
     refused: dict[str, int] = {}
-    names: set[str] = set()
-    for table in recipe.sources:
-        name = table.name or table.use
-        if name in names:
-            raise RecipeError(f"sources: two are named {name!r}; give one a name")
-        names.add(name)
-        source: Source = make(SOURCES, table.use, table.options, "source")
-        settings = {"use": table.use, "name": name, **source.settings()}
-        digest = sha256_of({**settings, "files": source.fingerprint()})[:16]
+    for name, source, settings, digest in _sources(recipe):
         found = store.parts_of(digest)
         if found is None:
             tell(name, 0, 0)
@@ -170,6 +162,40 @@ def take_in(
         refused[name] = len(store.quarantined(f"source {name}", digest))
         parts += found
     return tuple(parts), refused
+
+
+def planned_of(
+    recipe: CurateRecipe, store: Store
+) -> tuple[tuple[Part, ...], tuple[Planned, ...], tuple[Condition, ...]]:
+    """Return the parts, steps and conditions of a recipe whose sources were read.
+
+    UsageError: one was not, or has changed since.
+    """
+    plan(recipe, ())
+    parts: list[Part] = []
+    for name, _, _, digest in _sources(recipe):
+        found = store.parts_of(digest)
+        if found is None:
+            raise UsageError(
+                f"source {name!r} is not in {str(store.folder)!r}, or has changed:"
+                " first seedcoder curate run RECIPE"
+            )
+        parts += found
+    planned, conditions = plan(recipe, parts)
+    return tuple(parts), tuple(planned), tuple(conditions)
+
+
+def _sources(recipe: CurateRecipe) -> Iterator[tuple[str, Source, dict[str, Any], str]]:
+    """Yield each source's name, itself, its settings and its digest."""
+    names: set[str] = set()
+    for table in recipe.sources:
+        name = table.name or table.use
+        if name in names:
+            raise RecipeError(f"sources: two are named {name!r}; give one a name")
+        names.add(name)
+        source: Source = make(SOURCES, table.use, table.options, "source")
+        settings = {"use": table.use, "name": name, **source.settings()}
+        yield name, source, settings, sha256_of({**settings, "files": source.fingerprint()})[:16]
 
 
 def _refuser(store: Store, name: str, digest: str) -> Callable[[str, str], None]:

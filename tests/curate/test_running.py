@@ -21,9 +21,10 @@ import pyarrow.parquet as pq
 
 from curate import catalogue
 from curate.engine import LocalEngine
+from curate.kept import Corpus, kept
 from curate.recipe import CurateRecipe
 from curate.running import Result, run
-from seedcoder.errors import RecipeError, RunBusy
+from seedcoder.errors import RecipeError, RunBusy, UsageError
 
 STEPS_FILE = """
 import os
@@ -250,3 +251,23 @@ def test_the_store_holds_what_the_source_gave(measured: Path) -> None:
     table: pa.Table = pq.read_table(path)
     assert table.column("text").to_pylist() == ["", "? alone", "ééé", "a\r\nb"]
     assert table.column("bytes").to_pylist() == [0, 7, 6, 4]
+
+
+def test_what_is_kept_is_read_again_with_its_columns(measured: Path) -> None:
+    recipe = _recipe(measured, [_write(measured / "one.jsonl", ["a", "a" * 30, "bb", "a"])])
+    with pytest.raises(UsageError, match="not in"):
+        Corpus(recipe)
+    _run(recipe)
+    tables = list(kept(recipe, ("text", "sizes.value")))
+    assert pa.concat_tables(tables).select(["text", "sizes.value"]).to_pylist() == [
+        {"text": "a", "sizes.value": 1.0},
+        {"text": "bb", "sizes.value": 2.0},
+    ]
+    whole = pa.concat_tables(Corpus(recipe).tables(("text",), whole=True))
+    assert whole.column("dropped").to_pylist() == [None, "sizes.value < 20", None, "exact.keep"]
+    other = _recipe(measured, [measured / "one.jsonl"], steps=[{"use": "sizes", "name": "new"}])
+    with pytest.raises(RecipeError, match=r"exact\.keep"):
+        Corpus(other)
+    changed = other.model_copy(update={"select": recipe.select.model_copy(update={"keep": ()})})
+    with pytest.raises(UsageError, match="'new' is not computed"):
+        Corpus(changed)

@@ -139,7 +139,7 @@ def test_every_module_stands_in_the_annotated_tree() -> None:
         named.add("".join(standing[level] for level in range(depth + 1)))
     for name in named:
         assert (ROOT / name).exists(), f"{name} is in the tree and not in the checkout"
-    for room in ("sandbox", "seedcoder", "evals"):
+    for room in ("sandbox", "seedcoder", "evals", "serve", "curate"):
         for path in (ROOT / room).rglob("*.py"):
             if path.name != "__init__.py" and "__pycache__" not in path.parts:
                 place = str(path.relative_to(ROOT))
