@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 import os
 import shutil
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -55,6 +57,56 @@ def beside() -> Callable[[Path], ModuleType]:
         return sys.modules[key]
 
     return load
+
+
+@pytest.fixture(scope="session")
+def ray_kit(beside: Callable[[Path], ModuleType]) -> ModuleType:
+    """The module ray_kit.py: a Ray cluster of this machine."""
+    return beside(Path(__file__).with_name("ray_kit.py"))
+
+
+@pytest.fixture(scope="module")
+def ray_cluster(ray_kit: ModuleType) -> Iterator[Any]:
+    """A head with one CPU, a node with three, and this process connected."""
+    import ray
+
+    before = {name: os.environ.get(name) for name in ray_kit.ENVIRON}
+    os.environ.update(ray_kit.ENVIRON)
+    kit = ray_kit.Kit()
+    try:
+        kit.second = kit.add(cpus=3)
+        _until(lambda: _connected(kit.address), 60)
+        _until(lambda: sum(row["Alive"] for row in ray.nodes()) == 2, 60)
+        yield kit
+    finally:
+        ray.shutdown()
+        kit.close()
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _connected(address: str) -> bool:
+    """Connect this process. The head's port opens before the head is ready for us."""
+    import ray
+
+    try:
+        ray.init(
+            address=address, log_to_driver=False, logging_level=logging.ERROR,
+            configure_logging=False,
+        )  # fmt: skip
+    except ConnectionError:
+        return False
+    return True
+
+
+def _until(true: Callable[[], bool], within_s: float) -> None:
+    deadline = time.monotonic() + within_s
+    while not true():
+        assert time.monotonic() < deadline, "it did not come to pass in time"
+        time.sleep(0.05)
 
 
 # Of a module, not of the session: two Playwrights cannot be open in one process.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import threading
 from types import ModuleType
 from typing import Any, ClassVar
@@ -16,6 +17,7 @@ from sandbox.fleet.node_pool import NodePool
 from sandbox.fleet.nodes import NodeFacts
 from sandbox.pool import Job
 
+_REACH_S = 10.0  # ours: so long may a head node take to accept a connection
 _THREADS = 4  # of an actor: one call waits for results, others bring programs
 
 
@@ -27,14 +29,36 @@ class ActorSilent(Exception):
     """The actor cannot be reached now; it may live."""
 
 
-def _load() -> ModuleType:
+def load() -> ModuleType:
+    """Return Ray. Raises SandboxUnavailable where it is not installed."""
     try:
         import ray
     except ModuleNotFoundError as error:
         raise SandboxUnavailable(
-            f"a fleet needs the 'ray' extra: pip install -e '.[ray]' (no module {error.name})"
+            f"a cluster needs the 'ray' extra: pip install -e '.[ray]' (no module {error.name})"
         ) from None
     return ray
+
+
+def connect(address: str) -> None:
+    """Connect this process to a cluster; see `Cluster`. Raises SandboxUnavailable."""
+    ray = load()
+    host, _, port = address.rpartition(":")
+    try:
+        if host:  # Ray itself asks for minutes where nobody listens
+            socket.create_connection((host.strip("[]"), int(port)), _REACH_S).close()
+        ray.init(
+            address=address,
+            log_to_driver=False,
+            logging_level=logging.WARNING,
+            configure_logging=False,
+            include_dashboard=False if address == "local" else None,
+        )
+    except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+        why = " ".join(str(error).split())[:300]
+        raise SandboxUnavailable(
+            f"no Ray cluster at {address!r} ({why}); `ray start --head` begins one"
+        ) from None
 
 
 class Cluster:
@@ -52,29 +76,14 @@ class Cluster:
     def __init__(self, address: str) -> None:
         if "://" in address:
             raise ValueError(f"address must be auto, local or HOST:PORT, got {address!r}")
-        self._ray = _load()
+        self._ray = load()
         self._kind = self._ray.remote(NodePool)
         with Cluster._lock:
             # A connection of the process's own is neither made nor ended here.
             self._counts = bool(Cluster._count) or not self._ray.is_initialized()
             if self._counts and not Cluster._count:
-                self._connect(address)
+                connect(address)
             Cluster._count += self._counts
-
-    def _connect(self, address: str) -> None:
-        try:
-            self._ray.init(
-                address=address,
-                log_to_driver=False,
-                logging_level=logging.WARNING,
-                configure_logging=False,
-                include_dashboard=False if address == "local" else None,
-            )
-        except (ConnectionError, RuntimeError, ValueError, self._ray.exceptions.RayError) as error:
-            why = " ".join(str(error).split())[:300]
-            raise SandboxUnavailable(
-                f"no Ray cluster at {address!r} ({why}); `ray start --head` begins one"
-            ) from None
 
     def pickled(self, job: Job) -> bytes:
         """Return a job as bytes, functions of the user's own script included.

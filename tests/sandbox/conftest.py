@@ -78,12 +78,6 @@ def faulty_server(beside: Beside) -> ModuleType:
 
 
 @pytest.fixture(scope="session")
-def ray_kit(beside: Beside) -> ModuleType:
-    """The module ray_kit.py: a Ray cluster of this machine."""
-    return beside(HERE / "ray_kit.py")
-
-
-@pytest.fixture(scope="session")
 def project_kit(beside: Beside) -> ModuleType:
     """The module project_kit.py: a tiny project and patches to it."""
     return beside(HERE / "project_kit.py")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import os
 import signal
 import threading
@@ -12,7 +11,6 @@ import time
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -45,47 +43,12 @@ LIMITS = Limits(cpu_s=2, wall_s=60, memory_mb=256)
 
 
 @pytest.fixture(scope="module")
-def cluster(ray_kit: ModuleType) -> Iterator[Any]:
-    """A head with one CPU, a node with three, and this process connected."""
-    import ray
-
-    before = {name: os.environ.get(name) for name in ray_kit.ENVIRON}
-    os.environ.update(ray_kit.ENVIRON)
-    kit = ray_kit.Kit()
-    try:
-        kit.second = kit.add(cpus=3)
-        _until(lambda: _connected(kit.address), 60)
-        _until(lambda: sum(row["Alive"] for row in ray.nodes()) == 2, 60)
-        yield kit
-    finally:
-        ray.shutdown()
-        kit.close()
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
-
-
-@pytest.fixture(scope="module")
-def fleet(cluster: Any) -> Iterator[Fleet]:
+def fleet(ray_cluster: Any) -> Iterator[Fleet]:
     """A fleet of one worker a node."""
-    with Fleet(cluster.address, workers_per_node=1, confirm_timeouts=False, node_wait_s=30) as made:
+    with Fleet(
+        ray_cluster.address, workers_per_node=1, confirm_timeouts=False, node_wait_s=30
+    ) as made:
         yield made
-
-
-def _connected(address: str) -> bool:
-    """Connect this process. The head's port opens before the head is ready for us."""
-    import ray
-
-    try:
-        ray.init(
-            address=address, log_to_driver=False, logging_level=logging.ERROR,
-            configure_logging=False,
-        )  # fmt: skip
-    except ConnectionError:
-        return False
-    return True
 
 
 def _until(true: Callable[[], bool], within_s: float) -> None:
@@ -248,18 +211,22 @@ def test_a_poison_that_kills_every_pool_is_given_up_and_takes_nobody_along(fleet
 
 
 def test_a_node_with_a_weaker_box_than_required_is_refused_aloud(
-    cluster: Any, caplog: pytest.LogCaptureFixture
+    ray_cluster: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     with pytest.raises(SandboxUnavailable, match="unsafe is weaker than the required restricted"):
         Fleet(
-            cluster.address, workers_per_node=1, reserve_cpus=0, box="unsafe", require="restricted"
+            ray_cluster.address,
+            workers_per_node=1,
+            reserve_cpus=0,
+            box="unsafe",
+            require="restricted",
         )
     assert "a node is refused" in caplog.text
 
 
-def test_the_command_checks_every_node_and_runs_a_file(cluster: Any, tmp_path: Path) -> None:
+def test_the_command_checks_every_node_and_runs_a_file(ray_cluster: Any, tmp_path: Path) -> None:
     runner = CliRunner()
-    command = ["fleet", "--address", cluster.address, "--workers-per-node", "1", "--share"]
+    command = ["fleet", "--address", ray_cluster.address, "--workers-per-node", "1", "--share"]
     shown = runner.invoke(app, [*command, "--json", "--programs", "20"])
     assert shown.exit_code == 0, shown.output
     found = json.loads(shown.stdout)
@@ -277,11 +244,15 @@ def test_the_command_checks_every_node_and_runs_a_file(cluster: Any, tmp_path: P
 
 
 def test_400_jobs_survive_the_death_of_a_node_and_a_new_node_is_used(
-    cluster: Any, fleet: Fleet
+    ray_cluster: Any, fleet: Fleet
 ) -> None:
     # Another fleet, which only the second node is large enough for.
     lonely = Fleet(
-        cluster.address, workers_per_node=1, reserve_cpus=2, confirm_timeouts=False, node_wait_s=1
+        ray_cluster.address,
+        workers_per_node=1,
+        reserve_cpus=2,
+        confirm_timeouts=False,
+        node_wait_s=1,
     )
     with lonely:
         known = {node.node_id for node in fleet.nodes()}
@@ -293,7 +264,7 @@ def test_400_jobs_survive_the_death_of_a_node_and_a_new_node_is_used(
             assert job.key not in got
             got[job.key] = result.stdout
             if len(got) == 150:
-                cluster.kill(cluster.second)
+                ray_cluster.kill(ray_cluster.second)
         assert got == {str(n): f"{n}\n" for n in range(400)}
         assert time.monotonic() - began < 40
         _until(lambda: _serving(fleet) == 1, 30)
@@ -301,7 +272,7 @@ def test_400_jobs_survive_the_death_of_a_node_and_a_new_node_is_used(
         # Where no node is left, what waits is told so, and not for ever.
         with pytest.raises(SandboxUnavailable, match="no node of the fleet serves"):
             hopeless.result(timeout=30)
-        cluster.second = cluster.add(cpus=3)
+        ray_cluster.second = ray_cluster.add(cpus=3)
         _until(lambda: _serving(fleet) == 2, 60)
         _until(lambda: _serving(lonely) == 1, 60)
         assert lonely.run(_echo(7).program, LIMITS).stdout == "7\n"
@@ -310,8 +281,8 @@ def test_400_jobs_survive_the_death_of_a_node_and_a_new_node_is_used(
         assert new.done > 0
 
 
-def test_a_closed_fleet_answers_what_it_has_and_takes_no_more(cluster: Any) -> None:
-    made = Fleet(cluster.address, workers_per_node=1, reserve_cpus=0)
+def test_a_closed_fleet_answers_what_it_has_and_takes_no_more(ray_cluster: Any) -> None:
+    made = Fleet(ray_cluster.address, workers_per_node=1, reserve_cpus=0)
     futures = [made.submit(_echo(n).program, None, LIMITS) for n in range(10)]
     made.close()
     assert [future.result().stdout for future in futures] == [  # type: ignore[union-attr]
