@@ -12,6 +12,7 @@ from seedcoder.errors import MachineLacks, RecipeError
 
 STEPS: Final[Mapping[str, str]] = {
     "exact": "curate.exact:exact",
+    "tokens": "curate.tokens:tokens",
 }
 
 SOURCES: Final[Mapping[str, str]] = {

@@ -24,7 +24,8 @@ class Corpus:
     def __init__(self, recipe: CurateRecipe) -> None:
         """Look up the recipe's parts and columns; computes nothing."""
         self.store = Store(recipe.store)
-        parts, planned, conditions = planned_of(recipe, self.store)
+        parts, planned, conditions, refused = planned_of(recipe, self.store)
+        self.refused: dict[str, int] = refused
         self.parts: tuple[Part, ...] = parts
         self.steps: tuple[Planned, ...] = planned
         self.conditions: tuple[Condition, ...] = conditions

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
@@ -50,3 +50,40 @@ def print_result(result: Result) -> None:
         markup=False,
         highlight=False,
     )
+
+
+def print_told(told: Sequence[Mapping[str, Any]]) -> None:
+    """Print what `explain` found."""
+    console = Console(highlight=False, markup=False)
+    for document in told:
+        place = _plain("/".join(name for name in (document["repo"], document["path"]) if name))
+        console.print(f"{place}  [{document['source']}]", style="bold")
+        for name in ("key", "language", "licence", "bytes"):
+            console.print(f"  {name}: {_plain(str(document[name]))}")
+        for step, said in document["steps"].items():
+            words = ", ".join(f"{name} {value}" for name, value in said.items() if value != "")
+            console.print(f"  {step}: {_plain(words)}")
+        end = "kept" if document["kept"] else f"dropped by {document['dropped_by']}"
+        console.print(f"  {end}", style="green" if document["kept"] else "red")
+
+
+def print_sample(drawn: Sequence[Mapping[str, Any]], *, lines: int = 20) -> None:
+    """Print the first lines of each document."""
+    console = Console(highlight=False, markup=False)
+    for row in drawn:
+        place = "/".join(name for name in (row["repo"], row["path"]) if name)
+        beside = ", ".join(f"{name} {value}" for name, value in row.items() if "." in name)
+        console.rule(_plain(f"{place} ({row['language']}) {row['key'][:12]}"))
+        if beside:
+            console.print(_plain(beside))
+        if row["dropped"]:
+            console.print(f"dropped by {row['dropped']}", style="red")
+        text = row["text"].splitlines()
+        console.print("\n".join(map(_plain, text[:lines])))
+        if len(text) > lines:
+            console.print(f"... {len(text) - lines} lines more")
+
+
+def _plain(text: str) -> str:
+    """Return a line without what could drive a terminal."""
+    return "".join(c if c.isprintable() or c == "\t" else "\N{REPLACEMENT CHARACTER}" for c in text)

@@ -166,13 +166,15 @@ def take_in(
 
 def planned_of(
     recipe: CurateRecipe, store: Store
-) -> tuple[tuple[Part, ...], tuple[Planned, ...], tuple[Condition, ...]]:
-    """Return the parts, steps and conditions of a recipe whose sources were read.
+) -> tuple[tuple[Part, ...], tuple[Planned, ...], tuple[Condition, ...], dict[str, int]]:
+    """Return the parts, steps and conditions of a recipe whose sources were read, and how many
+    records each source refused.
 
     UsageError: one was not, or has changed since.
     """
     plan(recipe, ())
     parts: list[Part] = []
+    refused: dict[str, int] = {}
     for name, _, _, digest in _sources(recipe):
         found = store.parts_of(digest)
         if found is None:
@@ -181,8 +183,9 @@ def planned_of(
                 " first seedcoder curate run RECIPE"
             )
         parts += found
+        refused[name] = len(store.quarantined(f"source {name}", digest))
     planned, conditions = plan(recipe, parts)
-    return tuple(parts), tuple(planned), tuple(conditions)
+    return tuple(parts), tuple(planned), tuple(conditions), refused
 
 
 def _sources(recipe: CurateRecipe) -> Iterator[tuple[str, Source, dict[str, Any], str]]:
@@ -359,6 +362,7 @@ def _count(one: Planned, joined: Joined, parts: Sequence[Part], done: StepResult
 def _select(
     conditions: Sequence[Condition], joined: Joined, parts: Sequence[Part], result: Result
 ) -> None:
+    result.dropped_by = {one.text: 0 for one in conditions}
     for part in parts:
         table, dropped = selected(conditions, joined, part)
         sizes = table.column("bytes")
@@ -369,7 +373,7 @@ def _select(
         result.kept_bytes += pc.sum(sizes.filter(keep)).as_py() or 0
         for row in dropped.filter(pc.invert(keep)).value_counts().to_pylist():
             words = row["values"]
-            result.dropped_by[words] = result.dropped_by.get(words, 0) + row["counts"]
+            result.dropped_by[words] += row["counts"]
 
 
 def selected(

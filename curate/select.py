@@ -69,6 +69,13 @@ class Condition:
         """What it looks at."""
         return tuple(clause.column for clause in self.clauses)
 
+    @property
+    def comparisons(self) -> tuple[tuple[str, str, Any], ...]:
+        """Column, sign and value of each comparison in it: thresholds, for those who draw them."""
+        return tuple(
+            (one.column, one.how, one.value) for one in self.clauses if one.how in _COMPARE
+        )
+
     def met(self, table: pa.Table) -> pa.Array:
         """Return for each row whether it is met; never null."""
         found = self.clauses[0].met(table)

@@ -29,7 +29,7 @@ The pieces
     tiles(*tiles), tile(label, value)    the figures that matter, side by side, each with a drawing
     interval_bar, stacked_bar, bars      drawings (SVG): a value and its doubt; shares; a ranking
     spark                                interval_bar for the cell of a table
-    histogram, trend                     how numbers are spread; how they change along an axis
+    histogram, counted, trend            how numbers are spread; how they change along an axis
     heat_map(rows, columns, cells)       numbers on grounds as strong as they are
     flow(levels, paths)                  what became of many things, step by step
     diff(left, right)                    two texts, line beside line
@@ -76,7 +76,7 @@ from seedcoder.report.pieces import (
     tile,
     tiles,
 )
-from seedcoder.report.series import Point, histogram, trend
+from seedcoder.report.series import Point, counted, histogram, trend
 from seedcoder.report.table import Cell, Column, Row, table
 
 __all__ = [
@@ -94,6 +94,7 @@ __all__ = [
     "badge",
     "bars",
     "code",
+    "counted",
     "diff",
     "esc",
     "flow",

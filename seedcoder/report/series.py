@@ -50,7 +50,28 @@ def histogram(
     for value in values:
         place = math.floor(bins * (value - low) / (high - low))
         counts[min(bins - 1, max(0, place))] += 1
-    most = max(counts)
+    return counted(counts, low, high, tone=tone, label=label)
+
+
+def counted(
+    counts: Sequence[int],
+    low: float,
+    high: float,
+    *,
+    marks: Sequence[tuple[str, float]] = (),
+    tone: Tone = "cool",
+    label: str = "",
+) -> Html:
+    """Return a histogram that was counted before: equal parts from `low` to `high`.
+
+    marks: places that mean something, such as a threshold: (label, value). ValueError unless
+    low < high and no count is negative.
+    """
+    if not low < high or any(count < 0 for count in counts):
+        raise ValueError(f"no histogram from {low} to {high} with {list(counts)}")
+    most, bins = max(counts, default=0), len(counts)
+    if not most:
+        return Html('<p class="empty">Nothing to show.</p>')
     drawn = []
     for place, count in enumerate(counts):
         if not count:
@@ -63,9 +84,18 @@ def histogram(
             f'y="{14 + _HEIGHT_PX - tall:.1f}" width="{98 / bins:.3f}%" height="{tall:.1f}">'
             f"<title>{esc(told)}</title></rect>"
         )
-    said = (
-        f"{label}: {len(values)} values from {_short(low)} to {_short(high)}, most in a bar {most}"
-    )
+    for words, value in marks:
+        if low <= value <= high:
+            x = 100 * (value - low) / (high - low)
+            side = "end" if x > 50 else "start"
+            drawn.append(
+                f'<g class="mark"><line x1="{x:.3f}%" x2="{x:.3f}%" y1="14" '
+                f'y2="{14 + _HEIGHT_PX}"/><text x="{x:.3f}%" y="26" text-anchor="{side}">'
+                f"{esc(words)}</text></g>"
+            )
+    total = sum(counts)
+    said = f"{label}: {total} values from {_short(low)} to {_short(high)}, most in a bar {most}"
+    said += "".join(f"; {words} at {_short(value)}" for words, value in marks)
     return Html(
         f'<svg class="series" width="100%" height="{_HEIGHT_PX + 34}" role="img" '
         f'aria-label="{attribute(said)}"><text x="0" y="10">{most}</text>{"".join(drawn)}'

@@ -78,6 +78,18 @@ def test_a_flow_stands_each_part_below_what_it_came_out_of() -> None:
     assert "Nothing to count" in report.flow(("one",), {})
 
 
+def test_a_histogram_that_was_counted_before_shows_its_thresholds() -> None:
+    drawn = report.counted([3, 0, 1], 0.0, 3.0, marks=[(">= 1", 1.0), (">= 9", 9.0)], label="x")
+    assert drawn.count("<rect") == 2 and 'x1="33.333%"' in drawn
+    assert "&gt;= 9</text>" not in drawn  # outside what is drawn, yet said
+    assert "&gt;= 9 at 9" in drawn
+    with pytest.raises(ValueError, match="no histogram"):
+        report.counted([1], 1.0, 1.0)
+    with pytest.raises(ValueError, match="no histogram"):
+        report.counted([-1], 0.0, 1.0)
+    assert "Nothing to show" in report.counted([0, 0], 0.0, 1.0)
+
+
 def test_a_histogram_counts_every_value_once_the_ends_too() -> None:
     drawn = report.histogram([0, 0.049, 0.05, 0.5, 1.0, 7.0, -3.0], span=(0.0, 1.0), label="x")
     told = re.findall(r"<title>(.*?)</title>", drawn)

@@ -1,0 +1,1 @@
+"""Where every document went, and why."""
