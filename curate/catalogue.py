@@ -12,6 +12,8 @@ from seedcoder.errors import MachineLacks, RecipeError
 
 STEPS: Final[Mapping[str, str]] = {
     "exact": "curate.exact:exact",
+    "minhash": "curate.neardup.signatures:minhash",
+    "neardup": "curate.neardup.files:neardup",
     "tokens": "curate.tokens:tokens",
 }
 

@@ -12,6 +12,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from curate.step import Tables
+
 
 class Exact:
     """The step. Columns: keep, reason, of (the key of the one kept; "" where it is this one)."""
@@ -28,9 +30,7 @@ class Exact:
         """There are none."""
         return {}
 
-    def gather(
-        self, tables: Iterator[tuple[str, pa.Table]], scratch: Path
-    ) -> Iterator[tuple[str, pa.Table]]:
+    def gather(self, tables: Tables, scratch: Path) -> Iterator[tuple[str, pa.Table]]:
         """Yield the columns. Memory: about 150 bytes a text that is not a duplicate."""
         first: dict[bytes, str] = {}
         for part, table in tables:

@@ -327,20 +327,30 @@ def _gather(
     if all((folder / f"{part.digest}.parquet").is_file() for part in parts):
         return
 
-    def tables() -> Iterator[tuple[str, pa.Table]]:
-        for part in parts:
-            table = joined.columns(part.digest, one.step.reads)
-            yield part.digest, table.filter(joined.wanted(part.digest, one.after))
-
     schema = one.step.schema()
     with tempfile.TemporaryDirectory(prefix="gather-", dir=store.folder) as scratch:
-        for part, table in one.step.gather(tables(), Path(scratch)):
+        for part, table in one.step.gather(_Tables(one, joined, parts), Path(scratch)):
             columns = table.select(["key", *schema.names])
             typed = columns.cast(pa.schema([pa.field("key", pa.string()), *schema]))
             done.fresh += typed.num_rows
             store.add_columns(one.title, one.digest, part, typed)
             store.settle(one.title, one.digest, part)
             tell(one.title, done.fresh, total)
+
+
+@dataclass(frozen=True, slots=True)
+class _Tables:
+    one: Planned
+    joined: Joined
+    parts: Sequence[Part]
+
+    def __iter__(self) -> Iterator[tuple[str, pa.Table]]:
+        return self.only(*self.one.step.reads)
+
+    def only(self, *columns: str) -> Iterator[tuple[str, pa.Table]]:
+        for part in self.parts:
+            table = self.joined.columns(part.digest, columns)
+            yield part.digest, table.filter(self.joined.wanted(part.digest, self.one.after))
 
 
 def _count(one: Planned, joined: Joined, parts: Sequence[Part], done: StepResult) -> None:

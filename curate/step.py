@@ -59,12 +59,23 @@ class MapStep(Step, Protocol):
         ...
 
 
+class Tables(Protocol):
+    """The documents that a step gathers: (part, table) of all parts, in an order that is always
+    the same. It can be walked as often as needed; parts are read anew each time."""
+
+    def __iter__(self) -> Iterator[tuple[str, pa.Table]]:
+        """Walk with `key` and all that the step reads."""
+        ...
+
+    def only(self, *columns: str) -> Iterator[tuple[str, pa.Table]]:
+        """Walk with `key` and some of what it reads."""
+        ...
+
+
 class GatherStep(Step, Protocol):
     """A step that must see all documents."""
 
-    def gather(
-        self, tables: Iterator[tuple[str, pa.Table]], scratch: Path
-    ) -> Iterator[tuple[str, pa.Table]]:
-        """Take (part, table) of all parts, in an order that is always the same; yield its columns
-        for every part. `scratch` is an empty folder for what does not fit in memory."""
+    def gather(self, tables: Tables, scratch: Path) -> Iterator[tuple[str, pa.Table]]:
+        """Yield its columns for every part; a row that is left out counts as not computed.
+        `scratch` is an empty folder for what does not fit in memory."""
         ...

@@ -1,0 +1,1 @@
+"""Near duplicates: signatures, candidates, and the check of each of them."""
