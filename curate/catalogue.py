@@ -11,9 +11,11 @@ from pydantic import ConfigDict, ValidationError, validate_call
 from seedcoder.errors import MachineLacks, RecipeError
 
 STEPS: Final[Mapping[str, str]] = {
+    "decontaminate": "curate.decontaminate.step:decontaminate",
     "exact": "curate.exact:exact",
     "minhash": "curate.neardup.signatures:minhash",
     "neardup": "curate.neardup.files:neardup",
+    "secrets": "curate.secrets.step:secrets",
     "tokens": "curate.tokens:tokens",
 }
 

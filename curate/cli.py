@@ -126,6 +126,24 @@ def sample(
         print_sample(drawn)
 
 
+@app.command()
+def contamination(
+    recipe: Recipe,
+    changes: Changes = None,
+    step: Annotated[str, typer.Option(help="The step that looked for them.")] = "decontaminate",
+    as_json: Annotated[bool, typer.Option("--json", help="Print plain data.")] = False,
+) -> None:
+    """Tell what was found of each benchmark."""
+    from curate.decontaminate.report import hits_of, print_hits
+    from curate.kept import Corpus
+
+    hits = hits_of(Corpus(_asked(recipe, changes)), step)
+    if as_json:
+        typer.echo(json.dumps([one.to_json() for one in hits], indent=2))
+    else:
+        print_hits(hits)
+
+
 def _asked(recipe: Path, changes: Sequence[str] | None) -> CurateRecipe:
     from curate.recipe import CurateRecipe
     from seedcoder.recipe import load_recipe

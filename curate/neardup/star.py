@@ -30,14 +30,15 @@ def buckets(signatures: Any, bands: int, rows: int) -> tuple[Any, Any]:
         wordless &= signatures[:, -1] == np.uint32(0xFFFFFFFF)
     next_bucket = 0
     for band in range(bands):
-        hashed = _band(signatures, band * rows, rows)
+        hashed = band_numbers(signatures, band * rows, rows)
         order = np.argsort(hashed, kind="stable")
         next_bucket = _name_buckets(hashed, order, wordless, found, band, next_bucket)
     return found, next_bucket
 
 
 @njit(cache=True, nogil=True)
-def _band(signatures: Any, begin: int, rows: int) -> Any:
+def band_numbers(signatures: Any, begin: int, rows: int) -> Any:
+    """Return a number for each signature's `rows` numbers from `begin` on: its bucket's."""
     out: Any = np.empty(len(signatures), np.uint64)
     for text in range(len(signatures)):
         hashed = np.uint64(0xCBF29CE484222325)
