@@ -16,6 +16,7 @@ STEPS: Final[Mapping[str, str]] = {
     "minhash": "curate.neardup.signatures:minhash",
     "neardup": "curate.neardup.files:neardup",
     "secrets": "curate.secrets.step:secrets",
+    "repositories": "curate.neardup.repositories:repositories",
     "tokens": "curate.tokens:tokens",
 }
 
