@@ -23,6 +23,7 @@ INSIDE_UID = 1000  # what an unprivileged user is called inside its own user nam
 
 def main() -> None:
     """Start a zygote as the settings on the control socket say, and stay until it has ended."""
+    _forget_signals()
     control = _socket.socket(fileno=int(sys.argv[2]))
     settings = Settings.from_bytes(control.recv(1 << 16))
     try:
@@ -53,6 +54,15 @@ def main() -> None:
         with contextlib.suppress(OSError):
             workplace.empty(settings.work)
             os.rmdir(settings.work)
+
+
+def _forget_signals() -> None:
+    """Treat signals as a program of its own does: nohup and some services ignore or block some,
+    and what is ignored or blocked is passed on to every program that is started."""
+    for number in _signal.valid_signals() - {_signal.SIGPIPE, _signal.SIGXFSZ}:
+        if _signal.getsignal(number) == _signal.SIG_IGN:  # those two are Python's own
+            _signal.signal(number, _signal.SIG_DFL)
+    _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
 
 
 def _separate(settings: Settings) -> int:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -281,3 +284,37 @@ def test_a_limit_over_before_the_program_starts_is_a_timeout(
     endless = box.run(Program.python("while True: pass"), Limits(**{"wall_s": 20.0, **limits}))
     assert endless.kind is Kind.TIMEOUT
     assert box.run(Program.python("print(1)"), LIMITS).stdout == "1\n"
+
+
+INHERITED_SIGNALS = """
+import json, signal, sys
+for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGUSR1, signal.SIGTERM):
+    signal.signal(number, signal.SIG_IGN)
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR2])
+from sandbox import Limits, Program
+from sandbox.box import LocalBox
+box = LocalBox(sys.argv[1])
+source = '''
+import signal
+for number in sorted(signal.valid_signals()):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        print("ignored", signal.Signals(number).name)
+print("blocked", sorted(map(int, signal.pthread_sigmask(signal.SIG_BLOCK, []))), flush=True)
+signal.raise_signal(signal.SIGHUP)
+'''
+outcome = box.run(Program.python(source), Limits(cpu_s=2, wall_s=10, memory_mb=256))
+box.close()
+print(json.dumps([outcome.kind, outcome.stdout]))
+"""
+
+
+@in_each_box
+def test_what_the_judging_process_ignores_no_program_ignores(
+    name: BoxName, box_of: Callable[[BoxName], LocalBox]
+) -> None:
+    box_of(name)  # skips where there is none
+    command = [sys.executable, "-c", INHERITED_SIGNALS, name]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    kind, said = json.loads(done.stdout)
+    assert said.split() == ["ignored", "SIGPIPE", "ignored", "SIGXFSZ", "blocked", "[]"]
+    assert kind == Kind.CRASHED, "a hang-up did not end it"
