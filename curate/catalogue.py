@@ -13,9 +13,12 @@ from seedcoder.errors import MachineLacks, RecipeError
 STEPS: Final[Mapping[str, str]] = {
     "decontaminate": "curate.decontaminate.step:decontaminate",
     "exact": "curate.exact:exact",
+    "executes": "curate.executes:executes",
     "minhash": "curate.neardup.signatures:minhash",
     "neardup": "curate.neardup.files:neardup",
+    "rules": "curate.rules:rules",
     "secrets": "curate.secrets.step:secrets",
+    "syntax": "curate.syntax.step:syntax",
     "repositories": "curate.neardup.repositories:repositories",
     "tokens": "curate.tokens:tokens",
 }
