@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from curate.packing.command import pack
 from seedcoder.errors import UsageError
 
 if TYPE_CHECKING:
@@ -124,6 +125,9 @@ def sample(
             typer.echo(json.dumps(row, ensure_ascii=False, default=str))
     else:
         print_sample(drawn)
+
+
+app.command()(pack)
 
 
 @app.command()

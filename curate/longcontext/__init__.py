@@ -1,0 +1,1 @@
+"""Repositories as long texts: each file after what it imports."""

@@ -1,0 +1,1 @@
+"""Packed training data from what recipes keep."""
