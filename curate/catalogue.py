@@ -14,8 +14,10 @@ STEPS: Final[Mapping[str, str]] = {
     "decontaminate": "curate.decontaminate.step:decontaminate",
     "exact": "curate.exact:exact",
     "executes": "curate.executes:executes",
+    "licence": "curate.licences:licence",
     "minhash": "curate.neardup.signatures:minhash",
     "neardup": "curate.neardup.files:neardup",
+    "optout": "curate.optout:optout",
     "rules": "curate.rules:rules",
     "secrets": "curate.secrets.step:secrets",
     "syntax": "curate.syntax.step:syntax",
@@ -24,7 +26,12 @@ STEPS: Final[Mapping[str, str]] = {
 }
 
 SOURCES: Final[Mapping[str, str]] = {
+    "archives": "curate.sources.archives:archives",
+    "folders": "curate.sources.folders:folders",
+    "hub": "curate.sources.rows:hub",
     "jsonl": "curate.sources.jsonl:jsonl",
+    "parquet": "curate.sources.rows:parquet",
+    "warc": "curate.sources.warc:warc",
 }
 
 

@@ -37,10 +37,10 @@ def parts(text: str) -> list[dict[str, Any]]:
 @lru_cache(maxsize=512)
 def coloured(source: str, language: str) -> str:
     """Return code as markup with a class for each kind of word; plain where it is not known."""
-    from pygments import highlight  # type: ignore[import-untyped]
-    from pygments.formatters import HtmlFormatter  # type: ignore[import-untyped]
-    from pygments.lexers import get_lexer_by_name  # type: ignore[import-untyped]
-    from pygments.util import ClassNotFound  # type: ignore[import-untyped]
+    from pygments import highlight
+    from pygments.formatters import HtmlFormatter
+    from pygments.lexers import get_lexer_by_name
+    from pygments.util import ClassNotFound
 
     if len(source) > _COLOURED_MOST:
         return esc(source)
