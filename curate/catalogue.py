@@ -11,6 +11,7 @@ from pydantic import ConfigDict, ValidationError, validate_call
 from seedcoder.errors import MachineLacks, RecipeError
 
 STEPS: Final[Mapping[str, str]] = {
+    "bottom": "curate.scoring.steps:bottom",
     "decontaminate": "curate.decontaminate.step:decontaminate",
     "exact": "curate.exact:exact",
     "executes": "curate.executes:executes",
@@ -19,6 +20,7 @@ STEPS: Final[Mapping[str, str]] = {
     "neardup": "curate.neardup.files:neardup",
     "optout": "curate.optout:optout",
     "rules": "curate.rules:rules",
+    "score": "curate.scoring.steps:score",
     "secrets": "curate.secrets.step:secrets",
     "syntax": "curate.syntax.step:syntax",
     "repositories": "curate.neardup.repositories:repositories",

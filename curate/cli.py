@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from curate.packing.command import pack
+from curate.scoring.cli import app as score
 from seedcoder.errors import UsageError
 
 if TYPE_CHECKING:
@@ -30,6 +31,9 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+app.add_typer(score, name="score")
 
 
 @app.callback()

@@ -1,0 +1,1 @@
+"""How good a document is: asked of a model, then learnt by small scorers."""

@@ -1,0 +1,144 @@
+"""Ask a model to rate documents: each once, kept as soon as it is answered.
+
+A reply without a rating is asked for again, warmer, and at last noted as "unrated": that is the
+model's doing. A reply that was not had is an "error", ours, counted apart and tried again by the
+next sitting. Another model or another wording does not read the rows of the first.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from curate.scoring.rubric import VERSION, question, rating_of
+from seedcoder.completion import Completion, Model, Request, Sampling
+from seedcoder.errors import UsageError
+from seedcoder.rows import RowFile
+
+log = logging.getLogger(__name__)
+
+_CHARS_A_TOKEN: Final = 3.3  # ours: of code, by tokenizers of 50,000 to 150,000 entries
+_TRIES: Final = 3
+_AGAIN: Final = 0.7  # temperature of further tries
+_KEPT_CHARS: Final = 4_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """What asking would take, before it starts. Tokens are estimates by the characters."""
+
+    documents: int
+    prompt_tokens: int
+    reply_tokens: int
+
+    def hours(self, tokens_per_s: float) -> float:
+        """Return the hours at so many tokens a second, prompts read 20 times as fast (ours)."""
+        return (self.prompt_tokens / 20 + self.reply_tokens) / tokens_per_s / 3600
+
+
+@dataclass(slots=True, kw_only=True)
+class Asked:
+    """What came of a sitting."""
+
+    had: int = 0  # before it
+    rated: int = 0
+    unrated: int = 0
+    errors: int = 0
+
+
+def cost_of(documents: Sequence[Mapping[str, Any]], sampling: Sampling) -> Cost:
+    """Return what rating the documents would take, if each is answered at once."""
+    chars = sum(
+        sum(len(turn.content) for turn in question(one["language"], one["text"]))
+        for one in documents
+    )
+    return Cost(
+        documents=len(documents),
+        prompt_tokens=round(chars / _CHARS_A_TOKEN),
+        reply_tokens=len(documents) * sampling.max_tokens // 2,
+    )
+
+
+def ask(
+    documents: Sequence[Mapping[str, Any]],
+    model: Model,
+    out: Path,
+    sampling: Sampling,
+    tell: Callable[[int, int], None] = lambda *_: None,
+) -> Asked:
+    """Rate documents (key, text, language, repo) into the rows of `out`.
+
+    UsageError: `out` holds answers of another model or wording.
+    """
+    result = Asked()
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with RowFile(out) as rows:
+        known = set()
+        for row in rows.read():
+            if row["kind"] not in ("label", "unrated"):
+                continue
+            if (row["model"], row["rubric"]) != (model.name, VERSION):
+                raise UsageError(
+                    f"{out} holds answers of {row['model']!r} to wording {row['rubric']}; write the"
+                    f" answers of {model.name!r} to another file"
+                )
+            known.add(row["key"])
+        left = {one["key"]: one for one in documents if one["key"] not in known}
+        result.had = len(documents) - len(left)
+        total = len(left)
+        for attempt in range(_TRIES):
+            if not left:
+                break
+            how = sampling if not attempt else _warmer(sampling, attempt)
+            requests = [
+                Request(key=key, prompt=question(one["language"], one["text"]))
+                for key, one in left.items()
+            ]
+            for completion in model.generate(requests, how):
+                last = attempt == _TRIES - 1
+                answer = _row(completion, left[completion.key], model.name, last=last)
+                if answer is None:
+                    continue
+                rows.append(answer)
+                del left[completion.key]
+                result.rated += answer["kind"] == "label"
+                result.unrated += answer["kind"] == "unrated"
+                result.errors += answer["kind"] == "error"
+                tell(total - len(left), total)
+        result.errors += len(left)
+    return result
+
+
+def _warmer(sampling: Sampling, attempt: int) -> Sampling:
+    return Sampling(
+        max_tokens=sampling.max_tokens,
+        temperature=_AGAIN,
+        top_p=sampling.top_p,
+        seed=sampling.seed + attempt,
+    )
+
+
+def _row(
+    completion: Completion, document: Mapping[str, Any], model: str, *, last: bool
+) -> dict[str, Any] | None:
+    """Return what to write down; None: ask again."""
+    base = {"key": completion.key, "model": model, "rubric": VERSION}
+    if completion.finish == "error":
+        return {"kind": "error", **base, "error": completion.error or "no reply"}
+    score = rating_of(completion.text)
+    if score is None:
+        if not last and completion.finish != "overflow":
+            return None
+        return {"kind": "unrated", **base, "reply": completion.text[-_KEPT_CHARS:]}
+    return {
+        "kind": "label",
+        **base,
+        "score": score,
+        "language": document["language"],
+        "repo": document.get("repo", ""),
+        "text": document["text"],
+        "reply": completion.text[-_KEPT_CHARS:],
+    }

@@ -1,0 +1,145 @@
+"""seedcoder curate score"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from seedcoder.errors import SeedcoderError, UsageError
+
+app = typer.Typer(
+    help="Rate documents by a model, and teach small scorers to do the same.",
+    no_args_is_help=True,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Changes = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the recipe.")
+]
+
+
+@app.callback()
+def _score() -> None:
+    """Rate documents by a model, and teach small scorers to do the same."""
+
+
+@app.command()
+def ask(
+    recipe: Annotated[Path, typer.Argument(help="A recipe of recipes/curate/, run before.")],
+    out: Annotated[Path, typer.Option(help="The file of labels; goes on where it is there.")],
+    model: Annotated[str, typer.Option(help="smollm2:, hf:..., openai:..., scripted:...")],
+    number: Annotated[int, typer.Option("-n", "--number", help="Documents, drawn by lot.")] = 1000,
+    max_tokens: Annotated[int, typer.Option(help="Of a reply.")] = 512,
+    batch: Annotated[int, typer.Option(help="Requests at once.")] = 32,
+    seed: Annotated[int, typer.Option(help="Another draws others.")] = 0,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would take.")] = False,
+    changes: Changes = None,
+) -> None:
+    """Ask a model to rate documents of a corpus."""
+    from curate.kept import Corpus
+    from curate.recipe import CurateRecipe
+    from curate.sample import sample
+    from curate.scoring.asking import ask as ask_all
+    from curate.scoring.asking import cost_of
+    from seedcoder.completion import Sampling
+    from seedcoder.models import open_model
+    from seedcoder.recipe import load_recipe
+
+    corpus = Corpus(load_recipe(recipe, CurateRecipe, changes or ()))
+    documents = sample(corpus, number, seed=seed)
+    sampling = Sampling(max_tokens=max_tokens)
+    cost = cost_of(documents, sampling)
+    sys.stderr.write(
+        f"{cost.documents} documents: about {cost.prompt_tokens:,} tokens to read and"
+        f" {cost.reply_tokens:,} to write; {cost.hours(1000):.2g} h at 1,000 tokens/s\n"
+    )
+    if dry_run:
+        return
+    opened = open_model(model, batch=batch)
+    try:
+        asked = ask_all(documents, opened, out, sampling, _tell)
+    finally:
+        opened.close()
+    typer.echo(
+        f"{asked.rated} rated, {asked.unrated} without a rating, {asked.errors} lost to errors,"
+        f" {asked.had} had before: {out}"
+    )
+    if asked.errors:
+        raise SeedcoderError(f"{asked.errors} documents were not answered; run it again to go on")
+
+
+@app.command()
+def train(
+    recipe: Annotated[Path, typer.Argument(help="A scorer's recipe.")],
+    changes: Changes = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would take.")] = False,
+) -> None:
+    """Teach a scorer from labels, and measure it on repositories kept back."""
+    from curate.scoring.labels import divided, read_labels
+    from curate.scoring.recipe import ScorerRecipe
+    from curate.scoring.scorer import train as train_scorer
+    from seedcoder.recipe import load_recipe
+
+    asked = load_recipe(recipe, ScorerRecipe, changes or ())
+    if dry_run:
+        learn, test = divided(read_labels(asked.labels), asked.test_share, asked.seed)
+        typer.echo(f"{asked.kind}: {len(learn)} labels to learn, {len(test)} to test")
+        if asked.kind == "llama":
+            from curate.scoring.llama import plan
+
+            told = plan(asked.llama, len(learn))
+            size = f"{told.parameters:,} parameters, {told.memory_mb:,} MB with AdamW"
+            typer.echo(
+                f"{asked.llama.base or size}; {told.steps:,} steps, at most {told.tokens:,} tokens"
+            )
+        return
+    card = train_scorer(asked, _tell_loss)
+    typer.echo(json.dumps({"out": str(asked.out), **card["measured"]}, indent=2))
+
+
+@app.command("eval")
+def evaluate(
+    scorer: Annotated[Path, typer.Argument(help="A scorer's folder.")],
+    labels: Annotated[Path, typer.Argument(help="Rows of labels.")],
+) -> None:
+    """Measure a scorer on labels: MAE, class-averaged MAE, rank correlation."""
+    from curate.scoring.labels import read_labels
+    from curate.scoring.scorer import evaluate as measured
+    from curate.scoring.scorer import open_scorer
+
+    typer.echo(json.dumps(measured(open_scorer(scorer), read_labels(labels)), indent=2))
+
+
+@app.command()
+def apply(
+    scorer: Annotated[Path, typer.Argument(help="A scorer's folder.")],
+    files: Annotated[list[Path], typer.Argument(help="Source files.")],
+) -> None:
+    """Score files. For a corpus, name the scorer in a step: use = "score"."""
+    from curate.languages import language_of
+    from curate.scoring.scorer import open_scorer
+
+    texts = []
+    for file in files:
+        try:
+            texts.append(file.read_text(encoding="utf-8", errors="replace"))
+        except OSError as error:
+            raise UsageError(f"cannot read {str(file)!r}: {error.strerror}") from None
+    languages = [language_of(str(file), text) for file, text in zip(files, texts, strict=True)]
+    for file, value in zip(files, open_scorer(scorer).scores(texts, languages), strict=True):
+        typer.echo(f"{value:.2f}\t{file}")
+
+
+def _tell(done: int, total: int) -> None:
+    if done == total or done % 10 == 0:
+        sys.stderr.write(f"rated {done} of {total}\n")
+
+
+def _tell_loss(done: int, total: int, loss: float) -> None:
+    if done == total or done % 20 == 0:
+        sys.stderr.write(f"step {done} of {total}: loss {loss:.4f}\n")

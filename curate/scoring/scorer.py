@@ -1,0 +1,119 @@
+"""A scorer's folder: made by training, measured on what it did not learn from, opened by name."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from curate.scoring.labels import Label, divided, read_labels
+from curate.scoring.metrics import class_averaged_mae, mae, spearman
+from curate.scoring.recipe import LlamaTable, ScorerRecipe
+from seedcoder.errors import UsageError
+
+_CARD: Final = "scorer.json"
+
+
+class Scorer(Protocol):
+    """Something that scores texts."""
+
+    def scores(self, texts: Sequence[str], languages: Sequence[str]) -> list[float]:
+        """Return a score for each text, 0 to 10."""
+        ...
+
+
+def train(
+    recipe: ScorerRecipe, tell: Callable[[int, int, float], None] = lambda *_: None
+) -> dict[str, Any]:
+    """Train and measure a scorer; return its card. The folder appears whole or not at all.
+
+    UsageError: no labels, or too few to keep some back.
+    """
+    labels = read_labels(recipe.labels)
+    learn, test = divided(labels, recipe.test_share, recipe.seed)
+    if not learn or (recipe.test_share and not test):
+        raise UsageError(
+            f"{len(labels)} labels of too few repositories to keep {recipe.test_share:.0%} back"
+        )
+    recipe.out.parent.mkdir(parents=True, exist_ok=True)
+    made = Path(tempfile.mkdtemp(prefix=f".{recipe.out.name}.", dir=recipe.out.parent))
+    try:
+        if recipe.kind == "llama":
+            from curate.scoring.llama import train as train_llama
+
+            train_llama(learn, recipe.llama, made, recipe.seed, tell)
+        else:
+            from curate.scoring.fast import train as train_fast
+
+            train_fast(learn, recipe.fasttext, made, recipe.seed)
+        card = {
+            "kind": recipe.kind,
+            "llama": recipe.llama.model_dump(),
+            "labels_sha256": hashlib.sha256(recipe.labels.read_bytes()).hexdigest(),
+            "seed": recipe.seed,
+            "learnt": len(learn),
+        }
+        (made / _CARD).write_text(json.dumps(card, indent=2), encoding="utf-8")
+        card["measured"] = evaluate(open_scorer(made), test, learn) if test else {}
+        (made / _CARD).write_text(json.dumps(card, indent=2), encoding="utf-8")
+        if recipe.out.exists():
+            shutil.rmtree(recipe.out)
+        made.replace(recipe.out)
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+    return card
+
+
+def evaluate(scorer: Scorer, test: Sequence[Label], learn: Sequence[Label] = ()) -> dict[str, Any]:
+    """Return how far the scorer is from the labels, beside a guess of the mean of `learn`."""
+    rated = [one.score for one in test]
+    predicted = scorer.scores([one.text for one in test], [one.language for one in test])
+    found: dict[str, Any] = {
+        "files": len(test),
+        "mae": round(mae(predicted, rated), 4),
+        "class_averaged_mae": round(class_averaged_mae(predicted, rated), 4),
+        "spearman": round(spearman(predicted, rated), 4),
+    }
+    if learn:
+        mean = sum(one.score for one in learn) / len(learn)
+        guess = [mean] * len(rated)
+        found["mean_mae"] = round(mae(guess, rated), 4)
+        found["mean_class_averaged_mae"] = round(class_averaged_mae(guess, rated), 4)
+    return found
+
+
+def open_scorer(folder: Path) -> Scorer:
+    """Return the scorer of a folder. UsageError where there is none."""
+    card = card_of(folder)
+    if card["kind"] == "llama":
+        from curate.scoring.llama import LlamaScorer
+
+        return LlamaScorer(folder, LlamaTable(**card["llama"]))
+    from curate.scoring.fast import FastScorer
+
+    return FastScorer(folder)
+
+
+def card_of(folder: Path) -> Mapping[str, Any]:
+    """Return what a scorer's folder says of it. UsageError where it says nothing."""
+    try:
+        card: Mapping[str, Any] = json.loads((folder / _CARD).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise UsageError(
+            f"{str(folder)!r} is no scorer: seedcoder curate score train RECIPE makes one"
+        ) from None
+    return card
+
+
+def digest_of(folder: Path) -> str:
+    """Return the SHA-256 of all files of a scorer."""
+    digest = hashlib.sha256()
+    for file in sorted(folder.rglob("*")):
+        if file.is_file():
+            digest.update(f"{file.relative_to(folder).as_posix()}\0".encode())
+            digest.update(hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()

@@ -1,0 +1,121 @@
+"""The scorer as a step, and the drop of the worst of each language."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from curate.scoring.scorer import Scorer, card_of, digest_of, open_scorer
+from curate.step import Tables
+from seedcoder.errors import RecipeError
+
+
+class Score:
+    """The step `score`. Column: value, 0 to 10."""
+
+    name = "score"
+    version = 1
+    reads = ("text", "language")
+
+    def __init__(self, folder: Path) -> None:
+        """Name the scorer's folder; it is loaded once a process."""
+        self._folder = folder
+        self._digest = digest_of(folder)
+
+    def schema(self) -> pa.Schema:
+        """Return value."""
+        return pa.schema([("value", pa.float64())])
+
+    def settings(self) -> Mapping[str, Any]:
+        """Return the digest of the scorer."""
+        return {"scorer": self._digest}
+
+    def compute(self, table: pa.Table) -> pa.Table:
+        """Score."""
+        texts, languages = (table.column(name).to_pylist() for name in ("text", "language"))
+        found = _opened(self._folder, self._digest).scores(texts, languages)
+        return pa.table({"value": pa.array(found, pa.float64())})
+
+
+class Bottom:
+    """The step `bottom`. Columns: keep, reason, value (the share of its language that is worse)."""
+
+    name = "bottom"
+    version = 1
+
+    def __init__(self, *, of: str, share: float, fewest: int) -> None:
+        """See `bottom`."""
+        self._of, self._share, self._fewest = of, share, fewest
+        self.reads = ("language", of)
+
+    def schema(self) -> pa.Schema:
+        """Return keep, reason, value."""
+        return pa.schema([("keep", pa.bool_()), ("reason", pa.string()), ("value", pa.float64())])
+
+    def settings(self) -> Mapping[str, Any]:
+        """Return of what, and how much."""
+        return {"share": self._share, "fewest": self._fewest}
+
+    def gather(self, tables: Tables, scratch: Path) -> Iterator[tuple[str, pa.Table]]:
+        """Yield the columns. Memory: 8 bytes a document; files without a score are left out."""
+        seen: dict[str, list[Any]] = {}
+        for _, table in tables:
+            known = self._known(table)
+            languages = np.array(known.column("language").to_pylist(), object)
+            values = known.column(self._of).to_numpy()
+            for language in np.unique(languages.astype(str)):
+                seen.setdefault(str(language), []).append(values[languages == language])
+        ordered = {language: np.sort(np.concatenate(found)) for language, found in seen.items()}
+        reason = f"worst {100 * self._share:g}% of its language"
+        for part, table in tables:
+            known = self._known(table)
+            shares = [
+                float(np.searchsorted(ordered[language], value, "left") / len(ordered[language]))
+                for language, value in zip(
+                    known.column("language").to_pylist(), known.column(self._of).to_pylist(),
+                    strict=True,
+                )
+            ]  # fmt: skip
+            few = [len(ordered[one]) < self._fewest for one in known.column("language").to_pylist()]
+            keep = [share >= self._share or rare for share, rare in zip(shares, few, strict=True)]
+            yield (
+                part,
+                pa.table(
+                    {
+                        "key": known.column("key"),
+                        "keep": pa.array(keep, pa.bool_()),
+                        "reason": pa.array(["" if one else reason for one in keep], pa.string()),
+                        "value": pa.array(shares, pa.float64()),
+                    }
+                ),
+            )
+
+    def _known(self, table: pa.Table) -> pa.Table:
+        return table.filter(table.column(self._of).is_valid())
+
+
+def score(*, scorer: Path) -> Score:
+    """Score by the trained scorer in this folder. UsageError where there is none."""
+    card_of(scorer)
+    return Score(scorer)
+
+
+def bottom(*, of: str = "score.value", share: float = 0.1, fewest: int = 20) -> Bottom:
+    """Drop the worst `share` of each language (the paper drops about 10%).
+
+    of: a column of numbers. fewest: files of a language below which none is dropped (ours).
+    Equal scores fall together, so a little more may be dropped.
+    """
+    if not 0 <= share < 1:
+        raise RecipeError(f"bottom: share must be 0 or more and below 1, got {share}")
+    return Bottom(of=of, share=share, fewest=fewest)
+
+
+@lru_cache(maxsize=2)
+def _opened(folder: Path, _digest: str) -> Scorer:
+    return open_scorer(folder)
