@@ -1,1 +1,1 @@
-"""Pages of the web: their text and code, whether they are about code, what a model thinks of them."""
+"""Pages of the web: their text and code, whether they are about code, how good."""
