@@ -1,13 +1,20 @@
-"""Archives: tarballs (sdists among them), zips; each is a repository, read in memory only.
+"""Archives: tarballs (sdists among them), zips; each is a repository, read without unpacking it.
 
-Nothing is written, so no name, link or device of an archive can do anything here; names that lead
-out are refused all the same, since they would become paths of documents. What comes out of a
-decompressor is counted as it comes: members and bytes are capped, and an archive past a cap is
-refused as a whole, with the reason. Archives inside archives are not opened.
+No member is written under its name, so no name, link or device of an archive can do anything here;
+names that lead out are refused all the same, since they would become paths of documents. What comes
+out of a decompressor is counted as it comes, headers too: members and bytes are capped. At a cap
+the rest of the archive is refused, with the reason; what came before stays. Archives inside
+archives are not opened; wheels are refused (what was built, not what was written).
+
+Does not guard: the index of a zip, which is read whole (memory in proportion to the file), nor the
+dictionary that an xz stream asks for; bugs in Python's own decompressors.
 """
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import io
 import lzma
 import posixpath
 import tarfile
@@ -16,7 +23,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Any, Final, cast
 
 from curate.document import Document
 from curate.sources.reading import LEFT_OUT, MOST_BYTES, Found, Reading
@@ -24,12 +31,12 @@ from curate.sources.source import Refuse, fingerprint_of
 from seedcoder.errors import UsageError
 
 _SUFFIXES: Final = (
-    ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".zip", ".whl", ".crate",
-    ".gem", ".jar",
+    ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".zip", ".crate",
 )  # fmt: skip
 _MOST_MEMBERS: Final = 200_000  # ours
 _MOST_UNPACKED: Final = 4 << 30  # ours, in bytes; the kernel's tree has 1.4 GB
 _MOST_RATIO: Final = 200  # ours: unpacked over packed; text packs to a tenth, deflate can do 1,000
+_MOST_HEADER: Final = 1 << 20  # ours, in bytes: what a tar may say of one member before it comes
 _FREE: Final = 10 << 20  # bytes that no ratio is asked of
 _BROKEN: Final = (
     OSError, EOFError, tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError,
@@ -39,6 +46,27 @@ _BROKEN: Final = (
 
 class _TooMuch(Exception):
     """An archive that is larger inside than it may be."""
+
+
+class _Counted(io.RawIOBase):
+    """A tar's bytes as they leave the decompressor. `tarfile` reads a header whole into memory,
+    whatever length it claims, so what may come before the next member is bounded here."""
+
+    def __init__(self, inner: IO[bytes], budget: _Budget) -> None:
+        self._inner, self._budget, self._allowed = inner, budget, 0
+
+    def allow(self, content: int) -> None:
+        """Let a member's content be read, its padding, and the next member's header."""
+        self._allowed = content + tarfile.RECORDSIZE * 2 + _MOST_HEADER
+
+    def read(self, size: int = -1) -> bytes:
+        """Return the next bytes."""
+        data = self._inner.read(size)
+        self._budget.take(len(data))
+        self._allowed -= len(data)
+        if self._allowed < 0:
+            raise _TooMuch(f"a header of more than {_MOST_HEADER} bytes")
+        return data
 
 
 @dataclass(slots=True)
@@ -69,7 +97,7 @@ class Archives:
 
     def settings(self) -> Mapping[str, Any]:
         """Return how files are read."""
-        return {"reader": 1, **self.reading.settings()}
+        return {"reader": 2, **self.reading.settings()}
 
     def fingerprint(self) -> str:
         """Return a digest of the archives' names, sizes and times."""
@@ -101,19 +129,37 @@ def repo_of(name: str) -> str:
 
 def _tarred(file: Path, budget: _Budget, most: int) -> Iterator[Found]:
     # A stream: members are met once, in their order, and no index of them is trusted.
-    with tarfile.open(file, "r|*") as tar:
-        for member in tar:
-            budget.member()
-            budget.take(max(0, member.size))
-            if not member.isfile():
-                if not member.isdir():
-                    yield Found(path=_shown(member.name), data=None, why="no plain file")
-                continue
-            path, why = _inside(member.name)
-            if why:
-                yield Found(path=_shown(member.name), data=None, why=why)
-            elif path and (content := tar.extractfile(member)) is not None:
-                yield Found(path=path, data=_read(content, most))
+    with _unpacked(file) as inner:
+        counted = _Counted(inner, budget)
+        counted.allow(0)
+        with tarfile.open(fileobj=counted, mode="r|") as tar:
+            for member in tar:
+                budget.member()
+                if member.issparse():  # a hole costs nothing, and says any length
+                    raise _TooMuch("a sparse member")
+                counted.allow(max(0, member.size))
+                if not member.isfile():
+                    if not member.isdir():
+                        yield Found(path=_shown(member.name), data=None, why="no plain file")
+                    continue
+                path, why = _inside(member.name)
+                if why:
+                    yield Found(path=_shown(member.name), data=None, why=why)
+                elif path and (content := tar.extractfile(member)) is not None:
+                    yield Found(path=path, data=_read(content, most))
+
+
+def _unpacked(file: Path) -> IO[bytes]:
+    """Return a tar's bytes, decompressed as its first bytes say."""
+    with file.open("rb") as stream:
+        first = stream.read(6)
+    if first.startswith(b"\x1f\x8b"):
+        return cast(IO[bytes], gzip.open(file))
+    if first.startswith(b"BZh"):
+        return cast(IO[bytes], bz2.open(file))
+    if first == b"\xfd7zXZ\0":
+        return cast(IO[bytes], lzma.open(file))
+    return file.open("rb")
 
 
 def _zipped(file: Path, budget: _Budget, most: int) -> Iterator[Found]:

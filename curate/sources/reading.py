@@ -1,12 +1,15 @@
 """One file as a document, or why it is none: size, bytes that are no text, encodings.
 
-Repositories' files come together: their licence is that of the LICENSE file nearest above them.
+Repositories' files come together: their licence is that of the LICENSE file nearest above them, so
+none is known before the last file was met. Until then texts wait, past a bound in a file on disk.
 """
 
 from __future__ import annotations
 
 import codecs
+import marshal
 import posixpath
+import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
@@ -17,6 +20,7 @@ from curate.licences import is_licence_file, licence_of
 from curate.sources.source import Refuse, key_of
 
 MOST_BYTES: Final = 1_000_000  # ours, as the Stack's: longer files are data
+_WAITING_BYTES: Final = 64 << 20  # ours: of a repository's texts, in memory
 _MARKS: Final = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"),
@@ -59,48 +63,48 @@ class Reading:
         self, name: str, repo: str, files: Iterable[Found], refuse: Refuse
     ) -> Iterator[Document]:
         """Yield the documents of one repository, in the order of its files."""
-        waiting: list[tuple[Found, str, str]] = []
         licences: dict[str, str] = {}
         seen: set[str] = set()
-        for found in files:
-            place = f"{repo}/{found.path}"
-            if found.path in seen:
-                refuse(place, "its name is there twice")
-                continue
-            seen.add(found.path)
-            if found.data is None:
-                refuse(place, found.why)
-                continue
-            if is_licence_file(found.path):
-                text, _ = text_of(found.data)
-                if text and (spdx := licence_of(text)):
-                    folder = posixpath.dirname(found.path)
-                    # Two licence files of one folder are a choice (LICENSE-MIT, LICENSE-APACHE).
-                    there = licences.get(folder, "")
-                    licences[folder] = f"{there} OR {spdx}" if there not in ("", spdx) else spdx
-            if len(found.data) > self.most_bytes:
-                if language_of(found.path, "") or self.unknown:
-                    refuse(place, f"more than {self.most_bytes} bytes")
-                continue
-            text, why = text_of(found.data)
-            language = language_of(found.path, text or "")
-            if self.languages and language not in self.languages:
-                continue
-            if not language and not self.unknown:
-                continue
-            if text is None:
-                refuse(place, why)
-                continue
-            waiting.append((found, text, language))
-        for found, text, language in waiting:
-            yield Document(
-                key=key_of(name, repo, found.path),
-                text=text,
-                path=found.path,
-                repo=repo,
-                language=language,
-                licence=_nearest(found.path, licences),
-            )
+        number = 0
+        # Its own bytes, under no name and read by nobody else: marshal is safe here.
+        with tempfile.SpooledTemporaryFile(max_size=_WAITING_BYTES) as waiting:
+            for found in files:
+                place = f"{repo}/{found.path}"
+                if found.path in seen:
+                    refuse(place, "its name is there twice")
+                    continue
+                seen.add(found.path)
+                if found.data is None:
+                    refuse(place, found.why)
+                    continue
+                if is_licence_file(found.path):
+                    _note(found.path, found.data, licences)
+                if len(found.data) > self.most_bytes:
+                    if language_of(found.path, "") or self.unknown:
+                        refuse(place, f"more than {self.most_bytes} bytes")
+                    continue
+                text, why = text_of(found.data)
+                language = language_of(found.path, text or "")
+                if self.languages and language not in self.languages:
+                    continue
+                if not language and not self.unknown:
+                    continue
+                if text is None:
+                    refuse(place, why)
+                    continue
+                waiting.write(marshal.dumps((found.path, text, language)))
+                number += 1
+            waiting.seek(0)
+            for _ in range(number):
+                path, text, language = marshal.load(waiting)
+                yield Document(
+                    key=key_of(name, repo, path),
+                    text=text,
+                    path=path,
+                    repo=repo,
+                    language=language,
+                    licence=_nearest(path, licences),
+                )
 
 
 def text_of(data: bytes) -> tuple[str | None, str]:
@@ -123,6 +127,16 @@ def text_of(data: bytes) -> tuple[str | None, str]:
         if any("\x7f" <= c < "\xa0" for c in text):
             return None, "neither UTF-8 nor Latin-1"
         return text, ""
+
+
+def _note(path: str, data: bytes, licences: dict[str, str]) -> None:
+    """Add the licence of a licence file to those of its folder: two of one folder are a choice
+    (LICENSE-MIT, LICENSE-APACHE)."""
+    text, _ = text_of(data)
+    if text and (spdx := licence_of(text)):
+        folder = posixpath.dirname(path)
+        there = licences.get(folder, "")
+        licences[folder] = f"{there} OR {spdx}" if there not in ("", spdx) else spdx
 
 
 def _nearest(path: str, licences: dict[str, str]) -> str:

@@ -5,14 +5,19 @@ from __future__ import annotations
 import gzip
 import io
 import os
+import random
 import tarfile
+import tempfile
 import zipfile
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from curate.document import Document
 from curate.sources import archives as module
+from curate.sources import reading
 from curate.sources.archives import archives, repo_of
 from curate.sources.folders import folders
 from curate.sources.reading import text_of
@@ -24,7 +29,7 @@ MIT = "Permission is hereby granted, free of charge, to any person obtaining a c
 
 def _read(source: Source) -> tuple[dict[str, Document], dict[str, str]]:
     refused: dict[str, str] = {}
-    found = {}
+    found: dict[str, Document] = {}
     for document in source.documents("here", lambda place, why: refused.update({place: why})):
         assert document.key not in {one.key for one in found.values()}
         found[f"{document.repo}/{document.path}"] = document
@@ -162,9 +167,9 @@ def test_links_and_devices_of_archives_are_refused(tmp_path: Path) -> None:
             info.type, info.linkname = kind, target
             tar.addfile(info)
     with zipfile.ZipFile(tmp_path / "l.zip", "w") as made:
-        info = zipfile.ZipInfo("link.py")
-        info.external_attr = 0o120777 << 16
-        made.writestr(info, "/etc/passwd")
+        link = zipfile.ZipInfo("link.py")
+        link.external_attr = 0o120777 << 16
+        made.writestr(link, "/etc/passwd")
     found, refused = _read(archives(files=[tmp_path / "l.tar", tmp_path / "l.zip"]))
     assert not found and set(refused.values()) == {"no plain file"} and len(refused) == 5
 
@@ -199,11 +204,72 @@ def test_a_zip_that_lies_of_its_sizes_gives_no_more_than_its_cap(tmp_path: Path)
     assert not found and refused == {"lie/a.py": "more than 1000 bytes"}
 
 
+@pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME])
+@pytest.mark.parametrize(("size", "harmless"), [(5 << 20, False), (500 << 10, True)])
+def test_a_header_that_unpacks_to_much_is_refused(
+    tmp_path: Path, kind: bytes, size: int, harmless: bool
+) -> None:
+    header = tarfile.TarInfo("h")
+    header.type, header.size = kind, size
+    file = tarfile.TarInfo("a.py")
+    with gzip.open(tmp_path / "h.tar.gz", "wb") as packed:
+        packed.write(header.tobuf(tarfile.GNU_FORMAT) + bytes(size) + file.tobuf() + bytes(1024))
+    found, refused = _read(archives(files=[tmp_path / "h.tar.gz"]))
+    assert (refused == {}) is harmless
+    assert harmless or (not found and "a header of more than" in refused["h/"])
+
+
+def test_a_sparse_member_is_refused(tmp_path: Path) -> None:
+    info = tarfile.TarInfo("a.py")
+    info.type = tarfile.GNUTYPE_SPARSE
+    (tmp_path / "s.tar").write_bytes(info.tobuf(tarfile.GNU_FORMAT) + bytes(1024))
+    found, refused = _read(archives(files=[tmp_path / "s.tar"]))
+    assert not found and "sparse" in refused["s/"]
+
+
+def test_wheels_are_no_archives_of_sources(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a-1-py3-none-any.whl", "w") as made:
+        made.writestr("a.py", "1")
+    with pytest.raises(UsageError, match="no archive"):
+        archives(files=[tmp_path / "a-1-py3-none-any.whl"])
+    _tar(tmp_path / "t.tgz", {"c.py": b"3"})
+    assert set(_read(archives(files=[tmp_path]))[0]) == {"t/c.py"}
+
+
+def test_texts_that_wait_on_disk_are_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = {f"p/{n}.py": f"# é {n}\n".encode() * 50 for n in range(30)}
+    file = _tar(tmp_path / "p.tar.gz", {**names, "p/LICENSE": MIT.encode()})
+    in_memory = _read(archives(files=[file]))
+    monkeypatch.setattr(reading, "_WAITING_BYTES", 100)
+    assert _read(archives(files=[file])) == in_memory
+    assert len(in_memory[0]) == 30 and {one.licence for one in in_memory[0].values()} == {"MIT"}
+
+
+@given(st.lists(st.text(max_size=30), max_size=8), st.sampled_from(["tar", "zip"]))
+@settings(deadline=None, max_examples=150)
+def test_no_name_of_a_member_leads_out_or_stops_the_reading(names: list[str], kind: str) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, f"x.{kind}")
+        plain = [name.encode("utf-8", "replace").decode() + ".py" for name in names]
+        if kind == "tar":
+            _tar(path, dict.fromkeys(plain, b"1"), "w")
+        else:
+            with zipfile.ZipFile(path, "w") as made:
+                for name in dict.fromkeys(plain):
+                    made.writestr(name, "1")
+        for document in archives(files=[path]).documents("here", lambda place, why: None):
+            parts = document.path.split("/")
+            assert not {"", ".", ".."} & set(parts) and not document.path.startswith("/")
+            assert all(ord(c) >= 32 for c in document.path)
+
+
 @pytest.mark.parametrize("cut", [0.2, 0.6, 0.95])
 @pytest.mark.parametrize("kind", ["tar.gz", "zip"])
 def test_a_torn_archive_gives_what_came_before(tmp_path: Path, kind: str, cut: float) -> None:
     path = tmp_path / f"torn.{kind}"
-    contents = {f"{n}.py": os.urandom(3000).hex().encode() for n in range(20)}
+    contents = {f"{n}.py": random.Random(n).randbytes(3000).hex().encode() for n in range(20)}
     if kind == "zip":
         with zipfile.ZipFile(path, "w") as made:
             for name, content in contents.items():
@@ -236,6 +302,6 @@ def test_the_same_name_twice_is_refused_the_second_time(tmp_path: Path) -> None:
 def test_random_bytes_raise_nothing(tmp_path: Path) -> None:
     for n in range(20):
         path = tmp_path / f"{n}.{('zip', 'tar.gz', 'tar')[n % 3]}"
-        path.write_bytes(os.urandom(500) if n else b"")
+        path.write_bytes(random.Random(n).randbytes(500) if n else b"")
         found, refused = _read(archives(files=[path]))
         assert not found and len(refused) == 1
