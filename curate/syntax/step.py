@@ -10,6 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from curate.syntax.native import recogniser_of
 from curate.syntax.policy import budget_of, grammar_of
 from curate.syntax.trees import error_bytes, parser_of, require
 from seedcoder.errors import UsageError
@@ -49,7 +50,7 @@ class Syntax:
         return {"budgets": self._budgets, "most_bytes": self._most_bytes}
 
     def compute(self, table: pa.Table) -> pa.Table:
-        """Parse every text that has a grammar."""
+        """Judge every text that has a grammar; parse those that are not recognised at once."""
         reasons: list[str] = []
         values: list[float | None] = []
         languages = table.column("language").to_pylist()
@@ -73,6 +74,9 @@ class Syntax:
         parser = parser_of(grammar) if grammar else None
         if parser is None or len(data) > self._most_bytes:
             return None
+        recogniser = recogniser_of(grammar)
+        if recogniser is not None and recogniser.accepts(data):
+            return 0.0
         return error_bytes(parser, data) / max(1, len(data))
 
 
