@@ -2,13 +2,18 @@
 
 A reply without a rating is asked for again, warmer, and at last noted as "unrated": that is the
 model's doing. A reply that was not had is an "error", ours, counted apart and tried again by the
-next sitting. Another model or another wording does not read the rows of the first.
+next sitting. Another model or another wording does not read the rows of the first, and a document
+whose text has changed is asked for again.
+
+Rows are on disk's side of a kill -9 as soon as they are there. One sitting a folder at a time.
 """
 
 from __future__ import annotations
 
+import hashlib
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -17,6 +22,7 @@ from curate.scoring.rubric import VERSION, question, rating_of
 from seedcoder.completion import Completion, Model, Request, Sampling
 from seedcoder.errors import UsageError
 from seedcoder.rows import RowFile
+from seedcoder.run_folder import Lock
 
 log = logging.getLogger(__name__)
 
@@ -71,11 +77,12 @@ def ask(
 ) -> Asked:
     """Rate documents (key, text, language, repo) into the rows of `out`.
 
-    UsageError: `out` holds answers of another model or wording.
+    UsageError: `out` holds answers of another model or wording. RunBusy: another sitting writes
+    into its folder.
     """
     result = Asked()
     out.parent.mkdir(parents=True, exist_ok=True)
-    with RowFile(out) as rows:
+    with _alone(out.parent), RowFile(out) as rows:
         known = set()
         for row in rows.read():
             if row["kind"] not in ("label", "unrated"):
@@ -85,8 +92,10 @@ def ask(
                     f"{out} holds answers of {row['model']!r} to wording {row['rubric']}; write the"
                     f" answers of {model.name!r} to another file"
                 )
-            known.add(row["key"])
-        left = {one["key"]: one for one in documents if one["key"] not in known}
+            known.add((row["key"], row["sha256"]))
+        left = {
+            one["key"]: one for one in documents if (one["key"], _sha256(one["text"])) not in known
+        }
         result.had = len(documents) - len(left)
         total = len(left)
         for attempt in range(_TRIES):
@@ -112,6 +121,19 @@ def ask(
     return result
 
 
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    lock = Lock.take(folder)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
 def _warmer(sampling: Sampling, attempt: int) -> Sampling:
     return Sampling(
         max_tokens=sampling.max_tokens,
@@ -125,7 +147,12 @@ def _row(
     completion: Completion, document: Mapping[str, Any], model: str, *, last: bool
 ) -> dict[str, Any] | None:
     """Return what to write down; None: ask again."""
-    base = {"key": completion.key, "model": model, "rubric": VERSION}
+    base = {
+        "key": completion.key,
+        "model": model,
+        "rubric": VERSION,
+        "sha256": _sha256(document["text"]),
+    }
     if completion.finish == "error":
         return {"kind": "error", **base, "error": completion.error or "no reply"}
     score = rating_of(completion.text)

@@ -12,7 +12,7 @@ from typing import Final
 
 from seedcoder.completion import Message
 
-VERSION: Final = 1  # raised with every change of the words: labels of another are not mixed
+VERSION: Final = 2  # raised with every change of the words: labels of another are not mixed
 MOST: Final = 10
 _MOST_CHARS: Final = 24_000  # of a file, shown: ours
 
@@ -39,22 +39,27 @@ Explain in a few sentences, then end with one line of exactly this form, X a who
 Rating: [[X]]
 
 The file:
-```
+{fence}
 {text}
-```"""
+{fence}"""
 
 _RATING: Final = re.compile(r"Rating:\s*\[\[\s*(\d{1,2})\s*\]\]", re.IGNORECASE)
 
 
 def question(language: str, text: str) -> tuple[Message, ...]:
-    """Return the conversation that asks for a file's rating. A long file is cut in its middle."""
+    """Return the conversation that asks for a file's rating. A long file is cut in its middle.
+
+    The fence around the file is longer than any in it. What this does not guard against is a file
+    that talks the model into a rating.
+    """
     if len(text) > _MOST_CHARS:
         half = _MOST_CHARS // 2
         text = f"{text[:half]}\n[... {len(text) - 2 * half} characters ...]\n{text[-half:]}"
-    return (
-        Message(role="system", content=_SYSTEM),
-        Message(role="user", content=_QUESTION.format(language=language or "source", text=text)),
+    longest = max((len(run) for run in re.findall("`+", text)), default=0)
+    said = _QUESTION.format(
+        language=language or "source", text=text, fence="`" * max(3, longest + 1)
     )
+    return (Message(role="system", content=_SYSTEM), Message(role="user", content=said))
 
 
 def rating_of(reply: str) -> int | None:

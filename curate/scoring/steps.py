@@ -43,10 +43,11 @@ class Score:
 
 
 class Bottom:
-    """The step `bottom`. Columns: keep, reason, value (the share of its language that is worse)."""
+    """The step `bottom`. Columns: keep, reason, value: the share of its language that is not
+    better, so that "bottom.value > 0.2" in `select` drops another share and computes nothing."""
 
     name = "bottom"
-    version = 1
+    version = 2
 
     def __init__(self, *, of: str, share: float, fewest: int) -> None:
         """See `bottom`."""
@@ -65,24 +66,21 @@ class Bottom:
         """Yield the columns. Memory: 8 bytes a document; files without a score are left out."""
         seen: dict[str, list[Any]] = {}
         for _, table in tables:
-            known = self._known(table)
-            languages = np.array(known.column("language").to_pylist(), object)
-            values = known.column(self._of).to_numpy()
-            for language in np.unique(languages.astype(str)):
-                seen.setdefault(str(language), []).append(values[languages == language])
+            for language, _, values in self._by_language(self._known(table)):
+                seen.setdefault(language, []).append(values)
         ordered = {language: np.sort(np.concatenate(found)) for language, found in seen.items()}
+        del seen
         reason = f"worst {100 * self._share:g}% of its language"
         for part, table in tables:
             known = self._known(table)
-            shares = [
-                float(np.searchsorted(ordered[language], value, "left") / len(ordered[language]))
-                for language, value in zip(
-                    known.column("language").to_pylist(), known.column(self._of).to_pylist(),
-                    strict=True,
-                )
-            ]  # fmt: skip
-            few = [len(ordered[one]) < self._fewest for one in known.column("language").to_pylist()]
-            keep = [share >= self._share or rare for share, rare in zip(shares, few, strict=True)]
+            shares = np.zeros(known.num_rows)
+            keep = np.ones(known.num_rows, bool)
+            for language, rows, values in self._by_language(known):
+                there = ordered[language]
+                not_better = np.searchsorted(there, values, "right")
+                shares[rows] = not_better / len(there)
+                if len(there) >= self._fewest:
+                    keep[rows] = not_better > int(self._share * len(there) + 1e-9)
             yield (
                 part,
                 pa.table(
@@ -94,6 +92,14 @@ class Bottom:
                     }
                 ),
             )
+
+    def _by_language(self, table: pa.Table) -> Iterator[tuple[str, Any, Any]]:
+        """Yield each language, its rows and their scores."""
+        languages = np.array(table.column("language").to_pylist(), object).astype(str)
+        values = table.column(self._of).to_numpy()
+        for language in np.unique(languages):
+            rows = np.flatnonzero(languages == language)
+            yield str(language), rows, values[rows]
 
     def _known(self, table: pa.Table) -> pa.Table:
         return table.filter(table.column(self._of).is_valid())
@@ -109,7 +115,8 @@ def bottom(*, of: str = "score.value", share: float = 0.1, fewest: int = 20) -> 
     """Drop the worst `share` of each language (the paper drops about 10%).
 
     of: a column of numbers. fewest: files of a language below which none is dropped (ours).
-    Equal scores fall together, so a little more may be dropped.
+    Equal scores fall or stay together: never more than `share` is dropped, less where the cut
+    would go through equal ones.
     """
     if not 0 <= share < 1:
         raise RecipeError(f"bottom: share must be 0 or more and below 1, got {share}")
