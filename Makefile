@@ -29,7 +29,7 @@ $(BIN)/python:
 	  || { echo "seedcoder needs Python 3.11 or newer; say which with PYTHON=..."; exit 3; }
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.core: $(BIN)/python pyproject.toml constraints.txt sandbox/inside/runs.c sandbox/inside/memory.c
+$(VENV)/.core: $(BIN)/python pyproject.toml constraints.txt sandbox/inside/runs.c sandbox/inside/memory.c curate/syntax/recognise.c
 	$(PIP) install -c constraints.txt -e .
 	@touch $@
 
@@ -104,6 +104,6 @@ bench: $(VENV)/.dev
 	  echo "== $$name"; $(BIN)/python bench/$$name.py --quick; done
 
 clean:
-	rm -rf $(VENV) sandbox/inside/_native*.so build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis \
+	rm -rf $(VENV) sandbox/inside/_native*.so curate/syntax/_recognise*.so build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis \
 	  .import_linter_cache .cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
