@@ -236,6 +236,8 @@ def _draw(
         return
     texts = corpus.joined.documents(part, ("key", "path", "repo", "text"))
     for flagged, kind, rows in wanted:
+        if not rows:  # arrow takes no nothing
+            continue
         own = [name for name in table.column_names if name.startswith(f"{flagged.step}.")]
         beside = table.select(["language", *own]).take(rows).to_pylist()
         for row, text, said in zip(rows, texts.take(rows).to_pylist(), beside, strict=True):

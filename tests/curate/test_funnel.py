@@ -109,6 +109,14 @@ def test_examples_are_the_same_for_a_seed_and_others_for_another(recipe: Path) -
     assert len(sample(corpus, 1000, "all")) == 300
 
 
+def test_a_step_that_drops_nothing_has_no_examples_of_it(recipe: Path) -> None:
+    asked = _loaded(recipe)
+    select = asked.select.model_copy(update={"keep": ("tokens.value >= 0",)})
+    facts = facts_of(Corpus(asked.model_copy(update={"select": select})), tokens="tokens")
+    assert facts.steps[1].dropped == 0 and facts.steps[1].examples["dropped"] == []
+    assert len(facts.steps[1].examples["kept"]) == 3
+
+
 def test_the_page_escapes_documents_and_adds_up(recipe: Path, tmp_path: Path) -> None:
     corpus = Corpus(_loaded(recipe))
     facts = facts_of(corpus, tokens="tokens", examples=300)
