@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from posixpath import dirname, join
 from typing import Final
@@ -14,6 +15,8 @@ from curate.longcontext.paths import Paths
 _BLOCK: Final = re.compile(r"^[ \t]*import\b[ \t]*(\([^)]*\)|[^\n]*)", re.MULTILINE)
 _PATH: Final = re.compile(r"\"([^\"\n]+)\"|`([^`\n]+)`")
 _DECLARATION: Final = re.compile(r"^(?:func|type|var|const)\b", re.MULTILINE)
+_PACKAGE: Final = re.compile(r"^package[ \t]+(\w+)", re.MULTILINE)
+_IGNORED: Final = re.compile(r"^//go:build ignore\b|^// \+build ignore\b", re.MULTILINE)
 _MODULE: Final = re.compile(r"^[ \t]*module[ \t]+\"?([^\s\"]+)", re.MULTILINE)
 
 
@@ -30,7 +33,8 @@ class GoImports:
 
     By go.mod files where the repository keeps them; else by the longest end of the path that is a
     folder of it. A path without a dot in its first part is the standard library's, which only Go's
-    own repository holds (under src/). Does not see: build tags; every file of a folder counts.
+    own repository holds (under src/). Does not see: build tags but "ignore"; all other files of a
+    folder's commonest package count.
     """
 
     def __init__(self, paths: Paths, texts: dict[int, str]) -> None:
@@ -45,8 +49,7 @@ class GoImports:
         self._modules.sort(key=lambda one: (-len(one[0]), one[1]))
         self._folders: dict[str, list[int]] = {}
         for folder, numbers in paths.folders.items():
-            go = [one for one in numbers if paths.all[one].endswith(".go")]
-            own = [one for one in go if not paths.all[one].endswith("_test.go")]
+            own = _members({one: texts.get(one, "") for one in numbers}, paths)
             if own:
                 self._folders[folder] = own
         self._is_go = "src/runtime" in self._folders
@@ -91,3 +94,17 @@ class GoImports:
         parts = path.split("/")
         for at in range(1, len(parts)):
             yield "/".join(parts[at:])
+
+
+def _members(texts: dict[int, str], paths: Paths) -> list[int]:
+    """Return the files of a folder that an import of it means: not tests, nor programs beside."""
+    names: dict[int, str] = {}
+    for number, text in texts.items():
+        path = paths.all[number]
+        if path.endswith(".go") and not path.endswith("_test.go"):
+            match = _PACKAGE.search(text)
+            if match and not _IGNORED.search(text, 0, match.start()):
+                names[number] = match[1]
+    counts = Counter(names.values())
+    common = min(counts, key=lambda name: (-counts[name], name), default="")
+    return [number for number, name in names.items() if name == common]

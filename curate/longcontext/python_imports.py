@@ -45,7 +45,8 @@ def named(text: str) -> Iterator[tuple[bool, str, tuple[str, ...]]]:
 class PythonImports:
     """Resolves imports to files: modules, packages, folders without __init__.py.
 
-    Does not see: modules put together by name at run time, and `sys.path` changed by hand.
+    Does not see: modules put together by name at run time, `sys.path` changed by hand, and a second
+    `import` on a line.
     """
 
     def __init__(self, paths: Paths) -> None:
@@ -74,7 +75,7 @@ class PythonImports:
                 if not folder:
                     return
                 folder = dirname(folder)
-            yield from self._module(join(folder, tail.replace(".", "/")), names)
+            yield from self._module(join(folder, tail.replace(".", "/")).rstrip("/"), names)
             return
         place = tail.replace(".", "/")
         for root in self._search(folder, tail.partition(".")[0]):
