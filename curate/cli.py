@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from curate.instruct.commands import app as instruct
 from curate.packing.command import pack
 from curate.scoring.cli import app as score
 from seedcoder.errors import UsageError
@@ -34,6 +35,7 @@ app = typer.Typer(
 
 
 app.add_typer(score, name="score")
+app.add_typer(instruct, name="instruct")
 
 
 @app.callback()
