@@ -16,7 +16,7 @@ from typing import Any
 from curate.instruct import prompts
 from curate.instruct.desk import Desk, Ruling, Task
 from curate.instruct.item import Item
-from curate.instruct.replies import python_of, signature_of
+from curate.instruct.replies import python_of, signature_of, spoken
 from curate.instruct.written_tests import controls
 from sandbox import AssertTests, CallTests, Program, StdioTests, Tests
 from sandbox.tests_json import tests_from_json
@@ -101,7 +101,7 @@ def sampled(
     """Return `n` judged samples of each problem; problems with a sample lost are left out.
 
     prompt: by key, where the problem's words are not what is asked. answer: a function that takes
-    the answer out of a reply, None where it has not the form.
+    the answer out of a reply, None where it has not the form; by default all behind a thought.
     """
     asked = {
         one.item.key: (prompt or {}).get(one.item.key) or (Message(role="user", content=one.words),)
@@ -122,7 +122,7 @@ def sampled(
         answers[key] = []
         for reply in replies[f"{key}/sample"]:
             text = prefill + reply.text
-            inside = answer(text) if answer else text
+            inside = answer(text) if answer else spoken(text)
             code = None if inside is None else _code(one, inside)
             answers[key].append((reply, text, code))
             if code is not None:

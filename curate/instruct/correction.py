@@ -14,7 +14,7 @@ from curate.instruct import prompts
 from curate.instruct.desk import Desk, Task
 from curate.instruct.item import Item, Settled
 from curate.instruct.recipe import CorrectTable, InstructRecipe
-from curate.instruct.replies import blocks_of, definitions_of, python_of
+from curate.instruct.replies import blocks_of, definitions_of, python_of, spoken
 from curate.instruct.synthesis import unusable
 from curate.instruct.written_tests import Written, called_of, controls, read
 from sandbox import Program
@@ -68,11 +68,12 @@ class Correction:
         """Return the draft in a reply, or why there is none."""
         if why := unusable(reply):
             return f"solution: {why}"
-        source = python_of(reply.text)
+        text = spoken(reply.text)
+        source = python_of(text)
         functions = definitions_of(source) if source else []
         if source is None or not functions:
             return "solution: no Python function in a fenced block"
-        rest = [block.text for block in blocks_of(reply.text) if block.text != source]
+        rest = [block.text for block in blocks_of(text) if block.text != source]
         tests = "\n".join(rest) if rest else source
         entry = called_of(tests, functions)
         written = read(tests, entry) if entry else None
@@ -141,7 +142,7 @@ class Correction:
             drafts = []
             for draft, _ in failing:
                 for reply in replies[f"{draft.item.key}/revise{turn}"]:
-                    source = python_of(reply.text, draft.written.entry_point)
+                    source = python_of(spoken(reply.text), draft.written.entry_point)
                     if source is None:
                         yield Settled(key=draft.item.key, reason="revision: no whole solution")
                     else:

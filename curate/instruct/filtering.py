@@ -13,7 +13,7 @@ from curate.instruct.desk import Desk
 from curate.instruct.item import Item, Settled
 from curate.instruct.passed import Text, refused
 from curate.instruct.recipe import FilterTable, InstructRecipe
-from curate.instruct.replies import blocks_of, score_of, topics_of
+from curate.instruct.replies import blocks_of, score_of, spoken, topics_of
 from seedcoder.completion import Completion, Request, Sampling
 
 _NAMES = {
@@ -55,7 +55,7 @@ class Filtering:
         )
         for item in left:
             for reply in replies[f"{item.key}/correctness"]:
-                score = score_of(reply.text, "correctness")
+                score = score_of(spoken(reply.text), "correctness")
                 if score is None:
                     yield Settled(key=item.key, reason="correctness: no score in the reply")
                 elif score < self._table.correctness:
@@ -76,7 +76,8 @@ class Filtering:
                 yield self._end(item, scores[item.key], reply)
 
     def _end(self, item: Item, correctness: int, reply: Completion) -> Settled:
-        difficulty, topics = score_of(reply.text, "difficulty"), topics_of(reply.text)
+        text = spoken(reply.text)
+        difficulty, topics = score_of(text, "difficulty"), topics_of(text)
         if difficulty is None or not topics:
             return Settled(key=item.key, reason="difficulty: no topics or score in the reply")
         facts = {f"difficulty {difficulty}": 1}

@@ -10,6 +10,8 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from seedcoder.models.thought import CLOSE, OPEN
+
 _FENCE: Final = re.compile(r"^[ ]{0,3}(`{3,}|~{3,})[ \t]*([\w+#.-]*)[^\n`]*$")
 _TASK: Final = re.compile(r"<task>(.*?)</task>", re.DOTALL)
 
@@ -80,6 +82,14 @@ def answer_of(text: str, open_tag: str, close_tag: str) -> tuple[str, str] | Non
         return None
     thought, _, answer = rest[len(open_tag) :].partition(close_tag)
     return thought.strip(), answer.strip()
+
+
+def spoken(text: str) -> str:
+    """Return a reply without the thought at its start; "" where the thought never ends."""
+    rest = text.lstrip()
+    if not rest.startswith(OPEN):
+        return text
+    return rest.partition(CLOSE)[2].strip()
 
 
 def definitions_of(source: str) -> list[str]:

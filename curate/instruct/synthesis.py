@@ -12,7 +12,7 @@ from curate.instruct import prompts
 from curate.instruct.desk import Desk
 from curate.instruct.item import Item, Settled
 from curate.instruct.recipe import InstructRecipe, SynthesizeTable
-from curate.instruct.replies import task_of
+from curate.instruct.replies import spoken, task_of
 from curate.instruct.styles import drawn, styles_of
 from seedcoder.completion import Completion, Request
 
@@ -74,7 +74,7 @@ class Synthesis:
                     "key": item.key,
                     "messages": [
                         {"role": "user", "content": tasks[item.key]},
-                        {"role": "assistant", "content": reply.text.strip()},
+                        {"role": "assistant", "content": spoken(reply.text).strip()},
                     ],
                     "language": item.data.get("language", ""),
                     "style": "+".join(names),
@@ -89,18 +89,18 @@ def unusable(reply: Completion) -> str:
         return "the prompt does not fit the model's context"
     if reply.finish == "length":
         return "cut at the most tokens"
-    return "" if reply.text.strip() else "empty"
+    return "" if spoken(reply.text).strip() else "empty"
 
 
 def _task(reply: Completion, excerpt: str) -> tuple[str, str]:
     if why := unusable(reply):
         return "", f"task: {why}"
-    task = task_of(reply.text)
+    task = task_of(spoken(reply.text))
     if task is None:
         return "", "task: not between <task> and </task>"
     if len(task) < _SHORTEST_TASK_CHARS:
         return "", "task: too short"
-    for at in range(0, len(excerpt) - _COPIED_CHARS, 50):
-        if excerpt[at : at + _COPIED_CHARS] in task:
-            return "", "task: quotes its excerpt"
+    size = min(_COPIED_CHARS, len(excerpt))
+    if any(excerpt[at : at + size] in task for at in range(len(excerpt) - size + 1)):
+        return "", "task: quotes its excerpt"
     return task, ""
