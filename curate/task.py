@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curate.step import DOCUMENT_COLUMNS, MapStep
+from seedcoder.errors import MachineLacks
 
 _SPLIT: Final = 16  # ours: into how many a task falls that was lost
 
@@ -80,10 +81,15 @@ class Lost:
 
 
 def compute(task: Task) -> Computed:
-    """Do a task. What the step raises for one row alone puts that row in quarantine."""
+    """Do a task. What the step raises for one row alone puts that row in quarantine.
+
+    MachineLacks goes through: a package or a server that is not there is no document's fault.
+    """
     rows = task.rows()
     try:
         return Computed(table=_checked(task.step, rows, task.step.compute(rows)))
+    except MachineLacks:
+        raise
     except Exception as error:  # noqa: BLE001  a step's failure over a document is that document's
         if rows.num_rows == 1:
             why = f"{type(error).__name__}: {error}"[:500]

@@ -21,7 +21,7 @@ from typing import Any, Final
 from curate.scoring.rubric import VERSION, question, rating_of
 from seedcoder.completion import Completion, Model, Request, Sampling
 from seedcoder.errors import UsageError
-from seedcoder.rows import RowFile
+from seedcoder.rows import RowFile, read_rows
 from seedcoder.run_folder import Lock
 
 log = logging.getLogger(__name__)
@@ -68,6 +68,16 @@ def cost_of(documents: Sequence[Mapping[str, Any]], sampling: Sampling) -> Cost:
     )
 
 
+def left_of(documents: Sequence[Mapping[str, Any]], out: Path) -> list[Mapping[str, Any]]:
+    """Return the documents that have no answer in `out` yet."""
+    known = {
+        (row["key"], row.get("sha256", ""))
+        for row in read_rows(out)
+        if row["kind"] in ("label", "unrated")
+    }
+    return [one for one in documents if (one["key"], _sha256(one["text"])) not in known]
+
+
 def ask(
     documents: Sequence[Mapping[str, Any]],
     model: Model,
@@ -92,7 +102,7 @@ def ask(
                     f"{out} holds answers of {row['model']!r} to wording {row['rubric']}; write the"
                     f" answers of {model.name!r} to another file"
                 )
-            known.add((row["key"], row["sha256"]))
+            known.add((row["key"], row.get("sha256", "")))
         left = {
             one["key"]: one for one in documents if (one["key"], _sha256(one["text"])) not in known
         }

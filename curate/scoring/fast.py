@@ -28,7 +28,8 @@ def words_of(language: str, text: str) -> str:
             word = f"<n{min(8, len(word.expandtabs(4)) // 4)}>"
         elif word.isdigit():
             word = "<0>"
-        found.append(word)
+        # fastText takes a word that begins so for a label, and files about fastText have it.
+        found.append(word.replace("__label__", "label"))
         if len(found) == _MOST_WORDS:
             break
     return " ".join((f"<{(language or 'unknown').replace(' ', '-')}>", *found))

@@ -6,10 +6,13 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from curate.scoring.rubric import MOST
 from seedcoder.errors import UsageError
 from seedcoder.rows import read_rows
+
+PAPER_LABELS: Final = 222_066  # paper, table 17
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

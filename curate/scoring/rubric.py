@@ -14,7 +14,7 @@ from seedcoder.completion import Message
 
 VERSION: Final = 2  # raised with every change of the words: labels of another are not mixed
 MOST: Final = 10
-_MOST_CHARS: Final = 24_000  # of a file, shown: ours
+MOST_CHARS: Final = 24_000  # of a file, shown: ours
 
 _SYSTEM: Final = """\
 You are an experienced engineer who decides which files a code model should learn from."""
@@ -46,14 +46,14 @@ The file:
 _RATING: Final = re.compile(r"Rating:\s*\[\[\s*(\d{1,2})\s*\]\]", re.IGNORECASE)
 
 
-def question(language: str, text: str) -> tuple[Message, ...]:
+def question(language: str, text: str, most_chars: int = MOST_CHARS) -> tuple[Message, ...]:
     """Return the conversation that asks for a file's rating. A long file is cut in its middle.
 
     The fence around the file is longer than any in it. What this does not guard against is a file
     that talks the model into a rating.
     """
-    if len(text) > _MOST_CHARS:
-        half = _MOST_CHARS // 2
+    if len(text) > most_chars:
+        half = most_chars // 2
         text = f"{text[:half]}\n[... {len(text) - 2 * half} characters ...]\n{text[-half:]}"
     longest = max((len(run) for run in re.findall("`+", text)), default=0)
     said = _QUESTION.format(

@@ -46,6 +46,10 @@ def train(
             from curate.scoring.llama import train as train_llama
 
             train_llama(learn, recipe.llama, made, recipe.seed, tell)
+        elif recipe.kind == "linear":
+            from curate.scoring.linear import train as train_linear
+
+            train_linear(learn, recipe.linear, made, recipe.seed)
         else:
             from curate.scoring.fast import train as train_fast
 
@@ -83,16 +87,58 @@ def evaluate(scorer: Scorer, test: Sequence[Label], learn: Sequence[Label] = ())
         guess = [mean] * len(rated)
         found["mean_mae"] = round(mae(guess, rated), 4)
         found["mean_class_averaged_mae"] = round(class_averaged_mae(guess, rated), 4)
+    found["classes"] = {
+        str(one): {
+            "files": rated.count(one),
+            "mae": round(mae([p for p, r in zip(predicted, rated, strict=True) if r == one],
+                             [one] * rated.count(one)), 4),
+        }
+        for one in sorted(set(rated))
+    }  # fmt: skip
+    languages: dict[str, list[int]] = {}
+    for row, label in enumerate(test):
+        languages.setdefault(label.language, []).append(row)
+    found["languages"] = {
+        language: {
+            "files": len(rows),
+            "mae": round(mae([predicted[row] for row in rows], [rated[row] for row in rows]), 4),
+        }
+        for language, rows in sorted(languages.items())
+    }
     return found
 
 
-def open_scorer(folder: Path) -> Scorer:
-    """Return the scorer of a folder. UsageError where there is none."""
+def order_held(scorer: Scorer, pairs: Sequence[tuple[str, str, str]]) -> float:
+    """Return the share of (language, better text, worse text) whose better one scores higher.
+
+    ValueError where there are none.
+    """
+    if not pairs:
+        raise ValueError("no pairs")
+    languages = [one[0] for one in pairs]
+    better = scorer.scores([one[1] for one in pairs], languages)
+    worse = scorer.scores([one[2] for one in pairs], languages)
+    return sum(high > low for high, low in zip(better, worse, strict=True)) / len(pairs)
+
+
+def open_scorer(folder: Path, address: str = "") -> Scorer:
+    """Return the scorer of a folder. address: of a vLLM server that has its Llama; "": run here.
+
+    UsageError where there is none, or an address is given for what is no Llama.
+    """
     card = card_of(folder)
+    if address:
+        from curate.scoring.served import ServedScorer
+
+        return ServedScorer(folder, address, card)
     if card["kind"] == "llama":
         from curate.scoring.llama import LlamaScorer
 
         return LlamaScorer(folder, LlamaTable(**card["llama"]))
+    if card["kind"] == "linear":
+        from curate.scoring.linear import LinearScorer
+
+        return LinearScorer(folder)
     from curate.scoring.fast import FastScorer
 
     return FastScorer(folder)

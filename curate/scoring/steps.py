@@ -11,20 +11,26 @@ import numpy as np
 import pyarrow as pa
 
 from curate.scoring.scorer import Scorer, card_of, digest_of, open_scorer
+from curate.scoring.served import check_address
 from curate.step import Tables
 from seedcoder.errors import RecipeError
 
 
 class Score:
-    """The step `score`. Column: value, 0 to 10."""
+    """The step `score`. Column: value, 0 to 10.
+
+    Where it is computed (here, or at an address) is no part of its settings: the scores differ by
+    rounding only.
+    """
 
     name = "score"
-    version = 1
+    version = 2
     reads = ("text", "language")
+    row_s = 60.0  # a long text, and a share of loading
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, address: str) -> None:
         """Name the scorer's folder; it is loaded once a process."""
-        self._folder = folder
+        self._folder, self._address = folder, address
         self._digest = digest_of(folder)
 
     def schema(self) -> pa.Schema:
@@ -38,7 +44,7 @@ class Score:
     def compute(self, table: pa.Table) -> pa.Table:
         """Score."""
         texts, languages = (table.column(name).to_pylist() for name in ("text", "language"))
-        found = _opened(self._folder, self._digest).scores(texts, languages)
+        found = _opened(self._folder, self._digest, self._address).scores(texts, languages)
         return pa.table({"value": pa.array(found, pa.float64())})
 
 
@@ -105,10 +111,17 @@ class Bottom:
         return table.filter(table.column(self._of).is_valid())
 
 
-def score(*, scorer: Path) -> Score:
-    """Score by the trained scorer in this folder. UsageError where there is none."""
-    card_of(scorer)
-    return Score(scorer)
+def score(*, scorer: Path, address: str = "") -> Score:
+    """Score by the trained scorer in this folder. UsageError where there is none.
+
+    address: of a vLLM server that has it, http://HOST:PORT#NAME; "" runs it in the step's process.
+    """
+    card = card_of(scorer)
+    if address:
+        check_address(address)
+        if card["kind"] != "llama":
+            raise RecipeError(f"score: address is for llama scorers; this is a {card['kind']} one")
+    return Score(scorer, address)
 
 
 def bottom(*, of: str = "score.value", share: float = 0.1, fewest: int = 20) -> Bottom:
@@ -124,5 +137,5 @@ def bottom(*, of: str = "score.value", share: float = 0.1, fewest: int = 20) -> 
 
 
 @lru_cache(maxsize=2)
-def _opened(folder: Path, _digest: str) -> Scorer:
-    return open_scorer(folder)
+def _opened(folder: Path, _digest: str, address: str) -> Scorer:
+    return open_scorer(folder, address)

@@ -198,7 +198,9 @@ def fast(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]
     """A fastText scorer that has learnt."""
     pytest.importorskip("fasttext")
     folder = tmp_path_factory.mktemp("fast")
-    recipe = ScorerRecipe(labels=_labels(folder / "l.jsonl"), out=folder / "scorer", test_share=0.2)
+    recipe = ScorerRecipe(
+        labels=_labels(folder / "l.jsonl"), out=folder / "scorer", kind="fasttext", test_share=0.2
+    )
     return recipe.out, train(recipe)
 
 
@@ -221,7 +223,9 @@ def test_the_same_labels_and_seed_make_the_same_scorer(
     fast: tuple[Path, dict[str, Any]], tmp_path: Path
 ) -> None:
     folder, _ = fast
-    recipe = ScorerRecipe(labels=folder.parent / "l.jsonl", out=tmp_path / "s", test_share=0.2)
+    recipe = ScorerRecipe(
+        labels=folder.parent / "l.jsonl", out=tmp_path / "s", kind="fasttext", test_share=0.2
+    )
     train(recipe)
     name = "scorer.fasttext"
     assert (tmp_path / "s" / name).read_bytes() == (folder / name).read_bytes()
