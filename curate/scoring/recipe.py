@@ -27,7 +27,7 @@ class LinearTable(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    words: int = Field(default=4096, ge=16)
+    words: int = Field(default=2048, ge=16)
     hats: int = Field(default=10, ge=2)
 
 

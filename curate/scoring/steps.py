@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -138,4 +139,5 @@ def bottom(*, of: str = "score.value", share: float = 0.1, fewest: int = 20) -> 
 
 @lru_cache(maxsize=2)
 def _opened(folder: Path, _digest: str, address: str) -> Scorer:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # there is a process a core already
     return open_scorer(folder, address)
