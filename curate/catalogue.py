@@ -12,6 +12,7 @@ from seedcoder.errors import MachineLacks, RecipeError
 
 STEPS: Final[Mapping[str, str]] = {
     "bottom": "curate.scoring.steps:bottom",
+    "commits": "curate.commits.step:commits",
     "decontaminate": "curate.decontaminate.step:decontaminate",
     "exact": "curate.exact:exact",
     "executes": "curate.executes:executes",
@@ -25,15 +26,19 @@ STEPS: Final[Mapping[str, str]] = {
     "syntax": "curate.syntax.step:syntax",
     "repositories": "curate.neardup.repositories:repositories",
     "tokens": "curate.tokens:tokens",
+    "webpage": "curate.web.step:webpage",
 }
 
 SOURCES: Final[Mapping[str, str]] = {
     "archives": "curate.sources.archives:archives",
+    "commits": "curate.commits.source:commits",
     "folders": "curate.sources.folders:folders",
+    "git": "curate.sources.git:git",
     "hub": "curate.sources.rows:hub",
     "jsonl": "curate.sources.jsonl:jsonl",
     "parquet": "curate.sources.rows:parquet",
     "warc": "curate.sources.warc:warc",
+    "web": "curate.web.source:web",
 }
 
 

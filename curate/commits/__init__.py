@@ -1,0 +1,1 @@
+"""Commits of real git histories as training text; see `curate.commits.source`."""
