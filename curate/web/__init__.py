@@ -1,1 +1,1 @@
-"""Pages of the web: their text and code, whether they are about code, how good."""
+"""Pages of the web: their text and code, whether they are about code, how good they are."""

@@ -44,7 +44,7 @@ def _codec(name: str) -> str:
         return ""
     try:
         info = codecs.lookup(name)
-        b"".decode(name)  # base64 and its like are codecs too, but of no text
+        b"x".decode(name, "replace")  # base64 and its like are codecs too, but of no text
     except (LookupError, ValueError):
         return ""
     return _MEANT.get(info.name, info.name)
