@@ -61,12 +61,14 @@ class LlamaTable(BaseModel):
 
 class ScorerRecipe(Recipe):
     """A scorer. labels: rows of `curate score ask`. out: its folder. test_share: of the
-    repositories, kept back to measure it."""
+    repositories, kept back to measure it. shuffled: so large a share of the labels is learnt once
+    more with the lines in any order, rated 1 at most, so that order counts (ours; 0 for none)."""
 
     labels: Path
     out: Annotated[Path, APART]
     kind: Literal["linear", "fasttext", "llama"] = "linear"
     test_share: float = Field(default=0.1, ge=0.0, lt=1.0)
+    shuffled: float = Field(default=0.1, ge=0.0, le=1.0)
     seed: int = 0
     linear: LinearTable = LinearTable()
     fasttext: FastTextTable = FastTextTable()

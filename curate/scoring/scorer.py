@@ -7,9 +7,11 @@ import json
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from curate.scoring.damage import damaged
 from curate.scoring.labels import Label, divided, read_labels
 from curate.scoring.metrics import class_averaged_mae, mae, spearman
 from curate.scoring.recipe import LlamaTable, ScorerRecipe
@@ -39,6 +41,8 @@ def train(
         raise UsageError(
             f"{len(labels)} labels of too few repositories to keep {recipe.test_share:.0%} back"
         )
+    rated_as_they_are = learn
+    learn = [*learn, *_shuffled(learn, recipe.shuffled, recipe.seed)]
     recipe.out.parent.mkdir(parents=True, exist_ok=True)
     made = Path(tempfile.mkdtemp(prefix=f".{recipe.out.name}.", dir=recipe.out.parent))
     try:
@@ -59,10 +63,11 @@ def train(
             "llama": recipe.llama.model_dump(),
             "labels_sha256": hashlib.sha256(recipe.labels.read_bytes()).hexdigest(),
             "seed": recipe.seed,
-            "learnt": len(learn),
+            "learnt": len(rated_as_they_are),
+            "shuffled": len(learn) - len(rated_as_they_are),
         }
         (made / _CARD).write_text(json.dumps(card, indent=2), encoding="utf-8")
-        card["measured"] = evaluate(open_scorer(made), test, learn) if test else {}
+        card["measured"] = evaluate(open_scorer(made), test, rated_as_they_are) if test else {}
         (made / _CARD).write_text(json.dumps(card, indent=2), encoding="utf-8")
         if recipe.out.exists():
             shutil.rmtree(recipe.out)
@@ -70,6 +75,19 @@ def train(
     finally:
         shutil.rmtree(made, ignore_errors=True)
     return card
+
+
+def _shuffled(labels: Sequence[Label], share: float, seed: int) -> list[Label]:
+    """Return worse copies of some labels, of the repositories that these are of."""
+    found = []
+    for label in labels:
+        name = hashlib.sha256(f"shuffled\0{seed}\0{label.key}".encode()).digest()
+        if int.from_bytes(name[:8], "big") / 2**64 >= share or not label.score:
+            continue
+        if text := damaged(label.text, "shuffled", seed):
+            key = f"{label.key} shuffled"
+            found.append(replace(label, key=key, text=text, score=min(label.score, 1)))
+    return found
 
 
 def evaluate(scorer: Scorer, test: Sequence[Label], learn: Sequence[Label] = ()) -> dict[str, Any]:

@@ -39,7 +39,7 @@ NAMES: Final = (
     "beyond_ascii", "indent_mean", "indent_most", "tabs", "trailing", "repeated_lines",
     "distinct_words", "word_length", "short_words", "snake", "camel", "starts", "gap_mean",
     "gap_longest", "docs_a_start", "logic", "shown", "later", "imports", "assignments", "calls",
-    "packed",
+    "packed", "indent_change", "opened", "deeper_unopened",
 )  # fmt: skip
 
 
@@ -62,6 +62,8 @@ def shape_of(text: str) -> list[float]:
         for kind in (_UPPER, _LOWER, _SPACE, b"0123456789")
     )
     letters = upper + lower
+    steps = [after - before for before, after in pairwise(indents)]
+    opened = [line.rstrip().endswith((":", "{", "(", "[", ",", "\\")) for line in full]
     return [
         math.log1p(len(text)),
         math.log1p(count),
@@ -100,4 +102,9 @@ def shape_of(text: str) -> list[float]:
         text.count("=") / filled,
         text.count("(") / filled,
         len(zlib.compress(raw, 1)) / (len(raw) or 1),
+        sum(map(abs, steps)) / filled,
+        sum(step > 0 for step, is_open in zip(steps, opened, strict=False) if is_open)
+        / (sum(opened) or 1),
+        sum(step > 0 and not is_open for step, is_open in zip(steps, opened, strict=False))
+        / filled,
     ]

@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("numpy")
 
 from curate.scoring.damage import WAYS, damaged
-from curate.scoring.labels import read_labels
+from curate.scoring.labels import divided, read_labels
 from curate.scoring.recipe import LinearTable, ScorerRecipe
 from curate.scoring.ruled import complaints, ratings, without_marker, write_labels
 from curate.scoring.scorer import evaluate, open_scorer, order_held, train
@@ -145,6 +145,22 @@ def test_the_linear_scorer_learns_a_rule_and_sees_damage(tmp_path: Path) -> None
     assert order_held(scorer, [(language, low, high) for language, high, low in pairs]) < 0.1
     with pytest.raises(ValueError, match="no pairs"):
         order_held(scorer, [])
+
+
+def test_order_counts_where_shuffled_copies_are_learnt(tmp_path: Path) -> None:
+    labels = _rated(tmp_path / "l.jsonl")
+    held = {}
+    for share in (0.0, 0.4):
+        recipe = ScorerRecipe(
+            labels=labels, out=tmp_path / f"s{share}", test_share=0.25, shuffled=share,
+            linear=LinearTable(words=256, hats=6),
+        )  # fmt: skip
+        card = train(recipe)
+        assert (card["shuffled"] > 0) == (share > 0)
+        _, kept = divided(read_labels(labels), 0.25, 0)
+        pairs = [(one.language, one.text, damaged(one.text, "shuffled", 9) or "") for one in kept]
+        held[share] = order_held(open_scorer(recipe.out), pairs)
+    assert held[0.4] > 0.9 and held[0.4] >= held[0.0]
 
 
 def test_a_scorer_is_measured_by_class_and_language(tmp_path: Path) -> None:
