@@ -1,6 +1,9 @@
 """Instructions inspired by excerpts, and responses to them: OSS-Instruct with mixed styles.
 
-The idea is published (Magicoder's OSS-Instruct; the paper, sec. 3.1); prompts and styles are ours.
+The idea is published (OSS-Instruct: github.com/ise-uiuc/magicoder,
+src/magicoder/collect_fragments.py and generate_data.py; the paper, sec. 3.1). Prompts and styles
+are ours, and so are excerpts that begin at a paragraph, where Magicoder joins up to three pieces of
+15 lines from anywhere.
 """
 
 from __future__ import annotations
