@@ -16,6 +16,7 @@ STEPS: Final[Mapping[str, str]] = {
     "decontaminate": "curate.decontaminate.step:decontaminate",
     "exact": "curate.exact:exact",
     "executes": "curate.executes:executes",
+    "fasttext": "curate.selection.step:fasttext",
     "licence": "curate.licences:licence",
     "minhash": "curate.neardup.signatures:minhash",
     "neardup": "curate.neardup.files:neardup",
@@ -26,6 +27,7 @@ STEPS: Final[Mapping[str, str]] = {
     "syntax": "curate.syntax.step:syntax",
     "repositories": "curate.neardup.repositories:repositories",
     "tokens": "curate.tokens:tokens",
+    "traits": "curate.selection.traits:traits",
     "webpage": "curate.web.step:webpage",
 }
 

@@ -14,6 +14,7 @@ import typer
 from curate.instruct.commands import app as instruct
 from curate.packing.command import pack
 from curate.scoring.cli import app as score
+from curate.selection.cli import app as classify
 from seedcoder.errors import UsageError
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ app = typer.Typer(
 )
 
 
+app.add_typer(classify, name="classify")
 app.add_typer(score, name="score")
 app.add_typer(instruct, name="instruct")
 
