@@ -167,6 +167,7 @@ def test_rows_are_filtered_by_syntax_correctness_and_difficulty(
     }
 
 
+@pytest.mark.slow
 def test_what_a_benchmark_asks_is_taken_out_of_every_output(
     recipe_of: RecipeOf, write_rows: WriteRows, read_rows: ReadRows
 ) -> None:
@@ -196,6 +197,7 @@ def test_what_a_benchmark_asks_is_taken_out_of_every_output(
     assert all(reason.startswith("decontaminate: ") for reason in result.dropped)
 
 
+@pytest.mark.slow
 def test_the_whole_chain_by_the_command_line(
     tmp_path: Path, write_rows: WriteRows, read_rows: ReadRows
 ) -> None:

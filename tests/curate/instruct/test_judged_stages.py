@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from curate.instruct.pipeline import made
 from curate.instruct.recipe import InstructRecipe
 from sandbox import AssertTests, Program, StdioTests, judge
@@ -85,6 +87,7 @@ def test_solutions_are_revised_until_they_pass_or_there_are_no_tries(
         assert judge(Program.python(row["solution"]), tests_from_json(row["tests"])).ok
 
 
+@pytest.mark.slow
 def test_cheating_solutions_are_never_kept(
     recipe_of: RecipeOf, write_rows: WriteRows, read_rows: ReadRows
 ) -> None:
@@ -211,6 +214,7 @@ def test_problems_whose_tests_do_not_hold_are_dropped_with_the_reason(
     assert result.unfinished == {}
 
 
+@pytest.mark.slow
 def test_pairs_leave_out_copies_and_replies_without_code(
     recipe_of: RecipeOf, write_rows: WriteRows, read_rows: ReadRows
 ) -> None:
