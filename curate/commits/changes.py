@@ -80,15 +80,15 @@ def _by_name(step: Step) -> str:
     """Return why a path is left out without reading it, "" where it is not."""
     modes = {one.mode for one in (step.before, step.after) if one is not None}
     if SUBMODULE in modes:
-        return "submodule"
+        return "submodules"
     if LINK in modes:
-        return "link"
+        return "links"
     try:
         path = step.path.decode("utf-8")
     except UnicodeDecodeError:
-        return "odd file name"
+        return "odd names"
     if not is_plain(path):
-        return "odd file name"
+        return "odd names"
     if is_vendored(path):
         return "vendored"
     return "generated" if is_generated(path) else ""

@@ -20,6 +20,7 @@ _TREE_BYTES: Final = 32 << 20  # ours: of one folder's list
 _ENDLESS_BYTES: Final = 1 << 30  # ours: an object of which not even the end is waited for
 _HELD: Final = 50_000  # ours: folders in memory
 _BLOBS_BYTES: Final = 64 << 20  # ours: files in memory
+_FOLDERS: Final = 100_000  # ours: opened in one comparison, also where no file differs
 _DEPTH: Final = 100  # ours: folders in folders
 _ASKED: Final = 200  # ids written before the answers are read: both fit in a pipe
 
@@ -60,6 +61,7 @@ class Objects:
         self._counts: OrderedDict[str, int] = OrderedDict()
         self._blobs: OrderedDict[str, bytes] = OrderedDict()
         self._held_bytes = 0
+        self._left = 0
 
     def __enter__(self) -> Self:
         return self
@@ -182,6 +184,8 @@ class Objects:
 
     def files(self, tree: str, most: int) -> Iterator[tuple[bytes, Entry]]:
         """Yield path and entry of all that is no folder, in git's order. TooMany: more."""
+        if self.count(tree) > most:
+            raise TooMany
         for step in self.compare("", tree, most):
             if step.after is not None:
                 yield step.path, step.after
@@ -189,6 +193,7 @@ class Objects:
     def compare(self, before: str, after: str, most: int) -> list[Step]:
         """Return how two trees differ, by path. "" is an empty tree. TooMany: in more places."""
         found: list[Step] = []
+        self._left = max(_FOLDERS, most)
         if before != after:
             self._compare(before, after, b"", most, found, 0)
         found.sort(key=lambda step: step.path)
@@ -197,7 +202,8 @@ class Objects:
     def _compare(
         self, before: str, after: str, prefix: bytes, most: int, found: list[Step], depth: int
     ) -> None:
-        if depth > _DEPTH:
+        self._left -= 1
+        if depth > _DEPTH or self._left < 0:
             raise TooMany
         old = self.folder(before) if before else {}
         new = self.folder(after) if after else {}
@@ -222,8 +228,11 @@ class Objects:
     def _entries(self, data: bytes) -> Iterator[tuple[bytes, Entry]]:
         at = 0
         while at < len(data):
-            space, nul = data.index(b" ", at), data.index(b"\0", at)
-            mode, name = int(data[at:space], 8), data[space + 1 : nul]
+            try:
+                space, nul = data.index(b" ", at), data.index(b"\0", at)
+                mode, name = int(data[at:space], 8), data[space + 1 : nul]
+            except ValueError:
+                raise NotReadable("a tree is missing or broken") from None
             at = nul + 1 + self._id_bytes
             yield name, Entry(mode, data[nul + 1 : at].hex())
 

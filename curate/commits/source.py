@@ -161,7 +161,7 @@ class _Repository:
         found = changes_of(self.objects, steps, caps.file_bytes)
         meta |= {"files": len(found.changes), "left_out": dict(sorted(found.left_out.items()))}
         if not found.changes:
-            return said.message, "", f"only {found.most_left_out} files"
+            return said.message, "", f"only {found.most_left_out}"
         try:
             self.relevance.move_to(before)
         except TooMany:

@@ -47,7 +47,7 @@ class Criteria:
             return str(said["reason"])
         left_out = said.get("left_out") or {}
         if self.whole and left_out:
-            return f"{max(left_out, key=lambda why: (left_out[why], why))} files in it"
+            return f"part {max(left_out, key=lambda why: (left_out[why], why))}"
         if said["words"] < self.words:
             return "message says too little"
         if said["files"] > self.files:

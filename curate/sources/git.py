@@ -70,8 +70,14 @@ class Git:
             if any(part in ("", ".", "..") for part in parts) or "\0" in path:
                 yield Found(path=path, data=None, why="its name leads out of the tree")
                 continue
-            data = objects.read(entry.sha, "blob", 64 * self.reading.most_bytes)
-            yield Found(path=path, data=data, why="far too long" if data is None else "")
+            why = "far too long"
+            try:
+                data = objects.read(entry.sha, "blob", 64 * self.reading.most_bytes)
+            except NotReadable as error:
+                if objects.has_ended():
+                    raise
+                data, why = None, str(error)
+            yield Found(path=path, data=data, why=why if data is None else "")
 
 
 def git(
