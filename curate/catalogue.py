@@ -13,6 +13,7 @@ from seedcoder.errors import MachineLacks, RecipeError
 STEPS: Final[Mapping[str, str]] = {
     "bottom": "curate.scoring.steps:bottom",
     "commits": "curate.commits.step:commits",
+    "category": "curate.web.categories:category",
     "decontaminate": "curate.decontaminate.step:decontaminate",
     "exact": "curate.exact:exact",
     "executes": "curate.executes:executes",
@@ -28,6 +29,7 @@ STEPS: Final[Mapping[str, str]] = {
     "repositories": "curate.neardup.repositories:repositories",
     "tokens": "curate.tokens:tokens",
     "traits": "curate.selection.traits:traits",
+    "webdraw": "curate.web.drawing:webdraw",
     "webpage": "curate.web.step:webpage",
 }
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from curate.scoring.rubric import VERSION, question, rating_of
+from curate.scoring.rubric import FILES, Rubric
 from seedcoder.completion import Completion, Model, Request, Sampling
 from seedcoder.errors import UsageError
 from seedcoder.rows import RowFile, read_rows
@@ -55,10 +55,12 @@ class Asked:
     errors: int = 0
 
 
-def cost_of(documents: Sequence[Mapping[str, Any]], sampling: Sampling) -> Cost:
+def cost_of(
+    documents: Sequence[Mapping[str, Any]], sampling: Sampling, rubric: Rubric = FILES
+) -> Cost:
     """Return what rating the documents would take, if each is answered at once."""
     chars = sum(
-        sum(len(turn.content) for turn in question(one["language"], one["text"]))
+        sum(len(turn.content) for turn in rubric.question(one["language"], one["text"]))
         for one in documents
     )
     return Cost(
@@ -84,6 +86,7 @@ def ask(
     out: Path,
     sampling: Sampling,
     tell: Callable[[int, int], None] = lambda *_: None,
+    rubric: Rubric = FILES,
 ) -> Asked:
     """Rate documents (key, text, language, repo) into the rows of `out`.
 
@@ -97,7 +100,7 @@ def ask(
         for row in rows.read():
             if row["kind"] not in ("label", "unrated"):
                 continue
-            if (row["model"], row["rubric"]) != (model.name, VERSION):
+            if (row["model"], row["rubric"]) != (model.name, rubric.version):
                 raise UsageError(
                     f"{out} holds answers of {row['model']!r} to wording {row['rubric']}; write the"
                     f" answers of {model.name!r} to another file"
@@ -113,12 +116,13 @@ def ask(
                 break
             how = sampling if not attempt else _warmer(sampling, attempt)
             requests = [
-                Request(key=key, prompt=question(one["language"], one["text"]))
+                Request(key=key, prompt=rubric.question(one["language"], one["text"]))
                 for key, one in left.items()
             ]
             for completion in model.generate(requests, how):
                 last = attempt == _TRIES - 1
-                answer = _row(completion, left[completion.key], model.name, last=last)
+                document = left[completion.key]
+                answer = _row(completion, document, model.name, rubric, last=last)
                 if answer is None:
                     continue
                 rows.append(answer)
@@ -154,26 +158,31 @@ def _warmer(sampling: Sampling, attempt: int) -> Sampling:
 
 
 def _row(
-    completion: Completion, document: Mapping[str, Any], model: str, *, last: bool
+    completion: Completion,
+    document: Mapping[str, Any],
+    model: str,
+    rubric: Rubric,
+    *,
+    last: bool,
 ) -> dict[str, Any] | None:
     """Return what to write down; None: ask again."""
     base = {
         "key": completion.key,
         "model": model,
-        "rubric": VERSION,
+        "rubric": rubric.version,
         "sha256": _sha256(document["text"]),
     }
     if completion.finish == "error":
         return {"kind": "error", **base, "error": completion.error or "no reply"}
-    score = rating_of(completion.text)
-    if score is None:
+    said = rubric.read(completion.text)
+    if said is None:
         if not last and completion.finish != "overflow":
             return None
         return {"kind": "unrated", **base, "reply": completion.text[-_KEPT_CHARS:]}
     return {
         "kind": "label",
         **base,
-        "score": score,
+        **said,
         "language": document["language"],
         "repo": document.get("repo", ""),
         "text": document["text"],

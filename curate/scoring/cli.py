@@ -44,6 +44,9 @@ def ask(
         int | None, typer.Option(min=1, help="Do not start what would take more.")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would take.")] = False,
+    pages: Annotated[
+        bool, typer.Option("--pages", help="They are web pages: ask for their category too.")
+    ] = False,
     changes: Changes = None,
 ) -> None:
     """Ask a model to rate documents of a corpus."""
@@ -52,6 +55,8 @@ def ask(
     from curate.sample import sample
     from curate.scoring.asking import ask as ask_all
     from curate.scoring.asking import cost_of, left_of
+    from curate.scoring.rubric import FILES
+    from curate.web.rubric import PAGES
     from seedcoder.completion import Sampling
     from seedcoder.models import open_model
     from seedcoder.recipe import load_recipe
@@ -59,7 +64,8 @@ def ask(
     corpus = Corpus(load_recipe(recipe, CurateRecipe, changes or ()))
     documents = sample(corpus, number, seed=seed)
     sampling = Sampling(max_tokens=max_tokens)
-    cost = cost_of(left_of(documents, out), sampling)
+    rubric = PAGES if pages else FILES
+    cost = cost_of(left_of(documents, out), sampling, rubric)
     sys.stderr.write(
         f"{cost.documents} documents: about {cost.prompt_tokens:,} tokens to read and"
         f" {cost.reply_tokens:,} to write; {cost.hours(tokens_per_s):.2g} h at"
@@ -71,7 +77,7 @@ def ask(
         return
     opened = open_model(model, batch=batch)
     try:
-        asked = ask_all(documents, opened, out, sampling, _tell)
+        asked = ask_all(documents, opened, out, sampling, _tell, rubric)
     finally:
         opened.close()
     typer.echo(

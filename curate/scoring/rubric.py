@@ -8,7 +8,9 @@ policy: labels are the whole numbers from 0 to 10.
 from __future__ import annotations
 
 import re
-from typing import Final
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
 
 from seedcoder.completion import Message
 
@@ -39,9 +41,7 @@ Explain in a few sentences, then end with one line of exactly this form, X a who
 Rating: [[X]]
 
 The file:
-{fence}
-{text}
-{fence}"""
+{text}"""
 
 _RATING: Final = re.compile(r"Rating:\s*\[\[\s*(\d{1,2})\s*\]\]", re.IGNORECASE)
 
@@ -52,14 +52,18 @@ def question(language: str, text: str, most_chars: int = MOST_CHARS) -> tuple[Me
     The fence around the file is longer than any in it. What this does not guard against is a file
     that talks the model into a rating.
     """
+    said = _QUESTION.format(language=language or "source", text=fenced(text, most_chars))
+    return (Message(role="system", content=_SYSTEM), Message(role="user", content=said))
+
+
+def fenced(text: str, most_chars: int) -> str:
+    """Return a text between fences that it does not hold itself, cut in its middle where long."""
     if len(text) > most_chars:
         half = most_chars // 2
         text = f"{text[:half]}\n[... {len(text) - 2 * half} characters ...]\n{text[-half:]}"
     longest = max((len(run) for run in re.findall("`+", text)), default=0)
-    said = _QUESTION.format(
-        language=language or "source", text=text, fence="`" * max(3, longest + 1)
-    )
-    return (Message(role="system", content=_SYSTEM), Message(role="user", content=said))
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}\n{text}\n{fence}"
 
 
 def rating_of(reply: str) -> int | None:
@@ -71,3 +75,21 @@ def rating_of(reply: str) -> int | None:
     if not found or int(found[-1]) > MOST:
         return None
     return int(found[-1])
+
+
+def _read(reply: str) -> dict[str, Any] | None:
+    score = rating_of(reply)
+    return None if score is None else {"score": score}
+
+
+@dataclass(frozen=True, slots=True)
+class Rubric:
+    """A wording, as it is asked. version: of its words. question: of a language and a text. read:
+    what a reply says, `score` and perhaps more; None where it says nothing that can be used."""
+
+    version: int | str
+    question: Callable[[str, str], tuple[Message, ...]]
+    read: Callable[[str], dict[str, Any] | None]
+
+
+FILES: Final = Rubric(version=VERSION, question=question, read=_read)

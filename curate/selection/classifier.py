@@ -95,7 +95,8 @@ def train(
     folder.parent.mkdir(parents=True, exist_ok=True)
     made = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
-        _learn(learn, made / MODEL, settings, seed)
+        lines = [f"__label__{int(one.good)} {one.line}\n" for one in learn]
+        learn_lines(lines, made / MODEL, settings, seed)
         classifier = Classifier(made / MODEL, view)
         values = classifier.values_of_lines([one.line for one in test])
         judged = list(zip(values, test, strict=True))
@@ -174,13 +175,17 @@ def card_of(folder: Path) -> dict[str, Any]:
     return card
 
 
-def _learn(examples: Sequence[Example], file: Path, settings: FastTextTable, seed: int) -> None:
+def learn_lines(labelled: Sequence[str], file: Path, settings: FastTextTable, seed: int) -> None:
+    """Learn from lines that begin with __label__NAME, and write the model to `file`.
+
+    UsageError where fastText cannot.
+    """
     import fasttext
 
     with tempfile.TemporaryDirectory(dir=file.parent) as scratch:
         lines = Path(scratch) / "examples.txt"
         with lines.open("w", encoding="utf-8", errors="replace") as out:
-            out.writelines(f"__label__{int(one.good)} {one.line}\n" for one in examples)
+            out.writelines(labelled)
         try:
             model = fasttext.train_supervised(
                 str(lines),
@@ -195,7 +200,7 @@ def _learn(examples: Sequence[Example], file: Path, settings: FastTextTable, see
                 verbose=0,
             )
         except (ValueError, RuntimeError) as error:
-            raise UsageError(f"fastText cannot learn from {len(examples)} texts: {error}") from None
+            raise UsageError(f"fastText cannot learn from {len(labelled)} texts: {error}") from None
     model.save_model(str(file))
 
 

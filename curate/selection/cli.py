@@ -66,6 +66,30 @@ def rounds(recipe: Recipe, changes: Changes = None, as_json: AsJson = False) -> 
         typer.echo(f"  {asked.out / name / 'final'}")
 
 
+@app.command()
+def categories(
+    labels: Annotated[Path, typer.Argument(help="Rows of `curate score ask --pages`.")],
+    out: Annotated[Path, typer.Option(help="The folder that is made.")],
+    seed: Annotated[int, typer.Option(help="Another keeps other sites back.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Learn pages' categories from what a model said; show how it rated each."""
+    from curate.selection.recipe import LearningTable
+    from curate.web.categories import read_page_labels, train
+
+    card = train(read_page_labels(labels), out, settings=LearningTable(), seed=seed)
+    if as_json:
+        typer.echo(json.dumps(card, indent=2))
+        return
+    typer.echo(
+        f"{out}: learnt from {card['learnt']} pages; right on {card['right']:.1%} of"
+        f" {card['tested']} kept back ({card['right_by_the_most_common']:.1%} by the most common)"
+    )
+    for name, scores in card["scores"].items():
+        quartiles = " ".join(f"{value:g}" for value in scores["quartiles"])
+        typer.echo(f"  {name}: {scores['pages']} pages, mean {scores['mean']:g}, at {quartiles}")
+
+
 def _told(card: Mapping[str, Any]) -> str:
     cut, other, learnt = card["validated"], card["checked"], card["learnt"]
     return (

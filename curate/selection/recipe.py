@@ -11,6 +11,14 @@ from curate.scoring.recipe import FastTextTable
 from seedcoder.recipe import APART, Recipe
 
 
+class LearningTable(FastTextTable):
+    """fastText's settings for two kinds or few. Ours: with less, some hundred pages are learnt no
+    better than by guessing the most common."""
+
+    epochs: int = Field(default=25, ge=1)
+    learning_rate: float = Field(default=0.5, gt=0)
+
+
 class ClassifierRecipe(Recipe):
     """What both have.
 
@@ -32,7 +40,7 @@ class ClassifierRecipe(Recipe):
     apart: Literal["repo", "key"] = "repo"
     target_recall: float = Field(default=0.99, gt=0.0, le=1.0)
     seed: int = 0
-    fasttext: FastTextTable = FastTextTable()
+    fasttext: LearningTable = LearningTable()
 
 
 class RecallRecipe(ClassifierRecipe):

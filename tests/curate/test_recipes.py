@@ -13,10 +13,16 @@ from curate.decontaminate.problems import Problem, read_allowed
 from curate.packing.recipe import PackRecipe
 from curate.recipe import CurateRecipe
 from curate.scoring.recipe import ScorerRecipe
+from curate.selection.recipe import RecallRecipe, SelectionRecipe
 from seedcoder.recipe import load_recipe
 
 FOLDER = Path(__file__).resolve().parents[2] / "recipes" / "curate"
-SCHEMAS = {"scorer": ScorerRecipe, "pack": PackRecipe}
+SCHEMAS = {
+    "scorer": ScorerRecipe,
+    "pack": PackRecipe,
+    "recall": RecallRecipe,
+    "select": SelectionRecipe,
+}
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in FOLDER.glob("*.toml")))

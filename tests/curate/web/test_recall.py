@@ -62,4 +62,6 @@ def test_pages_about_code_are_recalled_without_their_tags(tmp_path: Path) -> Non
     )
     result = json.loads(call("run", str(whole), "--json"))
     route = next(one for one in result["steps"] if one["title"] == "route")
-    assert result["kept"] == route["kept"] >= 216 - 4
+    # Of 216 tagged pages, ten are tables of contents: what is not a link is under 90 words.
+    assert result["kept"] == route["kept"] >= 206
+    assert route["dropped"]["below the threshold"] > 30
