@@ -160,9 +160,16 @@ def _first_negatives(
 ) -> dict[str, str]:
     hard = sorted(seen.member["hard"] - positives.keys(), key=_lot(recipe.seed, "hard"))
     found = dict.fromkeys(hard[: round(recipe.hard_share * len(positives))], "hard")
-    rest = [key for key in seen.keys if key not in positives and key not in found]
+    return found | _by_lot(seen, {**positives, **found}, recipe.random * len(positives), recipe)
+
+
+def _by_lot(
+    seen: _Seen, known: Mapping[str, str], number: float, recipe: SelectionRecipe
+) -> dict[str, str]:
+    """Draw so many negatives of those that are not known yet; one at least."""
+    rest = [key for key in seen.keys if key not in known]
     rest.sort(key=_lot(recipe.seed, "random"))
-    return found | dict.fromkeys(rest[: max(1, round(recipe.random * len(positives)))], "random")
+    return dict.fromkeys(rest[: max(1, round(number))], "random")
 
 
 def _grow(
@@ -174,7 +181,8 @@ def _grow(
     recipe: SelectionRecipe,
     seeds: int,
 ) -> None:
-    """Add what a round recalled: new positives, and negatives that are rated low."""
+    """Add what a round recalled: new positives, and negatives that are rated low; and as many more
+    by lot as the new positives ask for."""
     fresh = (recalled.keys() & seen.member["grow"]) - positives.keys()
     most = round(recipe.grow_share * seeds)
     for key in spread(fresh, seen.stratum, seen.quality, most, recipe.seed):
@@ -184,6 +192,10 @@ def _grow(
     ordered = sorted(wrong, key=lambda key: (-recalled[key], key))
     for key in ordered[: round(recipe.hard_share * len(positives))]:
         negatives[key] = f"recalled in round {number}, rated low"
+    drawn = sum(why == "random" for why in negatives.values())
+    lacking = recipe.random * len(positives) - drawn
+    if lacking >= 1:
+        negatives |= _by_lot(seen, {**positives, **negatives}, lacking, recipe)
 
 
 def _round(

@@ -62,7 +62,7 @@ def body_of(html: str) -> Any | None:
     """Return the body's element, None where there is none. ValueError: nested too deep."""
     from selectolax.lexbor import LexborHTMLParser
 
-    if nesting(html) > NESTING_MOST:
+    if html.count("<") > NESTING_MOST and nesting(html) > NESTING_MOST:
         raise ValueError("elements nested too deep")
     return LexborHTMLParser(html)
 
