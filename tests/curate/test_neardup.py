@@ -190,10 +190,10 @@ def test_wrong_options_are_refused() -> None:
 
 
 @pytest.fixture(scope="module")
-def truth(data_dir: Path) -> tuple[list[str], list[tuple[int, int, float]]]:
+def truth(curate_data: Path) -> tuple[list[str], list[tuple[int, int, float]]]:
     """Real files, and every pair of them with a Jaccard similarity of 0.3 or more."""
     zstandard = pytest.importorskip("zstandard")
-    folder = data_dir / "curate"
+    folder = curate_data
     with (folder / "neardup_files.jsonl.zst").open("rb") as file:
         lines = io.TextIOWrapper(zstandard.ZstdDecompressor().stream_reader(file), "utf-8")
         rows = [json.loads(line) for line in lines]

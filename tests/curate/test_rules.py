@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import random
 from collections import Counter
 from pathlib import Path
@@ -93,12 +92,9 @@ def test_what_is_measured_does_not_depend_on_the_neighbours() -> None:
         assert alone["longest"][0] == max(len(line) for line in text.split(b"\n"))
 
 
-def test_shipped_files_pass_but_for_generated_ones() -> None:
-    folder = os.environ.get("SEEDCODER_DATA")
-    if folder is None:
-        pytest.skip("SEEDCODER_DATA names no folder of real files")
+def test_shipped_files_pass_but_for_generated_ones(curate_data: Path) -> None:
     zstandard = pytest.importorskip("zstandard")
-    with (Path(folder) / "neardup_files.jsonl.zst").open("rb") as packed:
+    with (curate_data / "neardup_files.jsonl.zst").open("rb") as packed:
         lines = zstandard.ZstdDecompressor().stream_reader(packed).read().splitlines()
     counts = Counter(_decided([json.loads(line)["content"] for line in lines], "java"))
     assert counts[""] > 0.97 * len(lines) and set(counts) <= {"", "generated", "encoded data"}

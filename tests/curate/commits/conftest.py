@@ -77,11 +77,9 @@ def make(git: Callable[..., bytes], tmp_path: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture(scope="session")
-def quilt() -> list[dict[str, Any]]:
+def quilt(curate_data: Path) -> list[dict[str, Any]]:
     """Real commits with the files before and after, as Debian's patches have them."""
-    path = Path(os.environ.get("SEEDCODER_DATA", "")) / "commits_debian_quilt.jsonl.zst"
-    if not path.is_file():
-        pytest.skip("SEEDCODER_DATA has no commits_debian_quilt.jsonl.zst")
+    path = curate_data / "commits_debian_quilt.jsonl.zst"
     zstandard = pytest.importorskip("zstandard")
     with path.open("rb") as file, zstandard.ZstdDecompressor().stream_reader(file) as stream:
         rows = [json.loads(line) for line in io.TextIOWrapper(stream, encoding="utf-8")]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import string
 import time
@@ -292,12 +291,9 @@ def test_a_recipe_reads_the_redacted_text_beside_the_document(tmp_path: Path) ->
     assert first == "git clone https://REDACTED_KEY@github.com/a/b" and second is None
 
 
-def test_both_engines_find_the_same_in_real_files() -> None:
-    folder = os.environ.get("SEEDCODER_DATA")
-    if folder is None:
-        pytest.skip("SEEDCODER_DATA names no folder of real files")
+def test_both_engines_find_the_same_in_real_files(curate_data: Path) -> None:
     zstandard = pytest.importorskip("zstandard")
-    with (Path(folder) / "neardup_files.jsonl.zst").open("rb") as packed:
+    with (curate_data / "neardup_files.jsonl.zst").open("rb") as packed:
         lines = zstandard.ZstdDecompressor().stream_reader(packed).read().splitlines()
     texts = [json.loads(line)["content"].encode() for line in lines[:600]]
     bounds = [0]

@@ -29,15 +29,6 @@ def _read(source: Source) -> tuple[list[Document], dict[str, str]]:
     return list(source.documents("x", lambda place, why: refused.update({place: why}))), refused
 
 
-@pytest.fixture
-def pages(data_dir: Path) -> Path:
-    """The folder of the WARC files: the one that is named, or `curate` in it."""
-    for folder in (data_dir / "curate", data_dir):
-        if (folder / "docs_pages.warc.gz").is_file():
-            return folder
-    pytest.skip("SEEDCODER_DATA has no docs_pages.warc.gz")
-
-
 def _rows(path: Path) -> Path:
     rows = [
         {"content": "print(1)", "path": "a.py", "repo_name": "o/r", "lang": "Python", "stars": 3,
@@ -83,8 +74,8 @@ def test_a_dataset_without_its_package_says_so(monkeypatch: pytest.MonkeyPatch) 
         _read(hub(dataset="any", revision="main"))
 
 
-def test_real_pages_are_read_from_a_warc(pages: Path, tmp_path: Path) -> None:
-    folder = pages
+def test_real_pages_are_read_from_a_warc(curate_data: Path, tmp_path: Path) -> None:
+    folder = curate_data
     found, refused = _read(warc(files=[folder / "docs_pages.warc.gz"]))
     with (folder / "docs_pages.tsv").open(encoding="utf-8") as file:
         lines = list(csv.reader(file, delimiter="\t"))
@@ -96,15 +87,15 @@ def test_real_pages_are_read_from_a_warc(pages: Path, tmp_path: Path) -> None:
     assert len(small) == 1 and "Example Domain" in small[0].text
 
 
-def test_a_torn_warc_gives_what_came_before(pages: Path, tmp_path: Path) -> None:
+def test_a_torn_warc_gives_what_came_before(curate_data: Path, tmp_path: Path) -> None:
     torn = tmp_path / "torn.warc.gz"
-    torn.write_bytes((pages / "docs_pages.warc.gz").read_bytes()[:400_000])
+    torn.write_bytes((curate_data / "docs_pages.warc.gz").read_bytes()[:400_000])
     found, _ = _read(warc(files=[torn]))
     assert 10 < len(found) < 280
     (tmp_path / "none.warc").write_bytes(b"this is no warc")
     found, refused = _read(warc(files=[tmp_path / "none.warc"]))
     assert not found and "no WARC" in next(iter(refused.values()))
-    _, refused = _read(warc(files=[pages / "docs_pages.warc.gz"], most_bytes=2000))
+    _, refused = _read(warc(files=[curate_data / "docs_pages.warc.gz"], most_bytes=2000))
     assert "more than 2000 bytes" in refused.values()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 from collections import Counter
 from collections.abc import Iterator
@@ -108,12 +107,9 @@ def _damaged(text: str, rng: random.Random) -> Iterator[str]:
 
 
 @pytest.mark.slow
-def test_shipped_files_pass_and_damaged_copies_do_not() -> None:
-    folder = os.environ.get("SEEDCODER_DATA")
-    if folder is None:
-        pytest.skip("SEEDCODER_DATA names no folder of real files")
+def test_shipped_files_pass_and_damaged_copies_do_not(curate_data: Path) -> None:
     zstandard = pytest.importorskip("zstandard")
-    with (Path(folder) / "neardup_files.jsonl.zst").open("rb") as packed:
+    with (curate_data / "neardup_files.jsonl.zst").open("rb") as packed:
         lines = zstandard.ZstdDecompressor().stream_reader(packed).read().splitlines()
     files = [json.loads(line) for line in lines][::2]
     good = _judged([(file["content"], file["lang"]) for file in files])

@@ -1,7 +1,6 @@
 """Pages become text and code: code byte for byte, navigation left out, broken pages survived."""
 
 import csv
-import os
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -12,14 +11,6 @@ pytest.importorskip("selectolax")
 from curate.web.encoding import text_of
 from curate.web.extraction import extract
 from curate.web.tree import nesting
-
-
-def _data(name: str) -> Path:
-    folder = os.environ.get("SEEDCODER_DATA", "")
-    path = Path(folder) / name
-    if not folder or not path.is_file():
-        pytest.skip(f"SEEDCODER_DATA has no {name}")
-    return path
 
 
 class _Pres(HTMLParser):
@@ -48,10 +39,10 @@ class _Pres(HTMLParser):
             self._first = False
 
 
-def _pages() -> list[tuple[str, str]]:
+def _pages(folder: Path) -> list[tuple[str, str]]:
     archive = pytest.importorskip("warcio.archiveiterator")
     found = []
-    with _data("docs_pages.warc.gz").open("rb") as stream:
+    with (folder / "docs_pages.warc.gz").open("rb") as stream:
         for record in archive.ArchiveIterator(stream):
             if record.rec_type == "response":
                 kind = record.http_headers.get_header("Content-Type") or ""
@@ -61,13 +52,13 @@ def _pages() -> list[tuple[str, str]]:
 
 
 @pytest.mark.slow
-def test_every_block_of_code_of_real_pages_comes_out_byte_for_byte() -> None:
-    with _data("docs_pages.tsv").open(encoding="utf-8") as file:
+def test_every_block_of_code_of_real_pages_comes_out_byte_for_byte(curate_data: Path) -> None:
+    with (curate_data / "docs_pages.tsv").open(encoding="utf-8") as file:
         tagged = {
             row["url"]: row["has_code_tag"] == "1" for row in csv.DictReader(file, delimiter="\t")
         }
     blocks = 0
-    for address, html in _pages():
+    for address, html in _pages(curate_data):
         page = extract(html)
         other = _Pres()
         other.feed(html.replace("\r\n", "\n"))
@@ -87,7 +78,7 @@ def test_every_block_of_code_of_real_pages_comes_out_byte_for_byte() -> None:
 
 
 @pytest.mark.slow
-def test_navigation_of_real_pages_is_gone_and_their_prose_is_there() -> None:
+def test_navigation_of_real_pages_is_gone_and_their_prose_is_there(curate_data: Path) -> None:
     pages = {address: extract(html) for address, html in _pages()}
     page = next(p for a, p in pages.items() if a.endswith("tutorial/inputoutput.html"))
     assert "So far we’ve encountered two ways of writing values" in page.text

@@ -1,7 +1,6 @@
 """Pages are rated by a model with their category; thresholds and rates go by category."""
 
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -73,12 +72,9 @@ def test_thresholds_and_rates_go_by_category_and_draws_are_a_keys_own() -> None:
 
 
 @pytest.mark.slow
-def test_real_pages_go_from_a_crawl_to_what_is_kept(tmp_path: Path) -> None:
+def test_real_pages_go_from_a_crawl_to_what_is_kept(tmp_path: Path, curate_data: Path) -> None:
     """Source, ratings of a scripted model, categories, a quick scorer, thresholds by category."""
-    folder = os.environ.get("SEEDCODER_DATA", "")
-    pages = Path(folder) / "docs_pages.warc.gz"
-    if not folder or not pages.is_file():
-        pytest.skip("SEEDCODER_DATA has no docs_pages.warc.gz")
+    pages = curate_data / "docs_pages.warc.gz"
     pytest.importorskip("selectolax")
     pytest.importorskip("warcio")
     runner = CliRunner()

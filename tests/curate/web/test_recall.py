@@ -1,7 +1,6 @@
 """The recall route on real pages: learnt from pages told apart by their tags, tags left out."""
 
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -16,11 +15,10 @@ from curate.cli import app
 
 
 @pytest.mark.slow
-def test_pages_about_code_are_recalled_without_their_tags(tmp_path: Path) -> None:
-    folder = os.environ.get("SEEDCODER_DATA", "")
-    pages = Path(folder) / "docs_pages.warc.gz"
-    if not folder or not pages.is_file():
-        pytest.skip("SEEDCODER_DATA has no docs_pages.warc.gz")
+def test_pages_about_code_are_recalled_without_their_tags(
+    tmp_path: Path, curate_data: Path
+) -> None:
+    pages = curate_data / "docs_pages.warc.gz"
     corpus = tmp_path / "corpus.toml"
     corpus.write_text(
         f'store = "{tmp_path}/store"\nworkers = 1\n[[sources]]\nuse = "warc"\nname = "crawl"\n'
