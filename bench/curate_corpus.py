@@ -33,10 +33,11 @@ DEBIAN: Final = (
 SUFFIXES: Final = frozenset(
     f".{name}"
     for name in (
-        "py pyi js mjs ts tsx go java c h cc cpp hpp cxx rs php rb html htm css pl pm sh sql lua"
-        " scala kt swift md rst cmake m4"
-    ).split()
-)
+        "py", "pyi", "js", "mjs", "ts", "tsx", "go", "java", "c", "h", "cc", "cpp", "hpp", "cxx",
+        "rs", "php", "rb", "html", "htm", "css", "pl", "pm", "sh", "sql", "lua", "scala", "kt",
+        "swift", "md", "rst", "cmake", "m4",
+    )
+)  # fmt: skip
 MOST_BYTES: Final = 200_000
 LEAST_BYTES: Final = 200
 COPIES: Final = 3

@@ -79,7 +79,7 @@ def test_every_block_of_code_of_real_pages_comes_out_byte_for_byte(curate_data: 
 
 @pytest.mark.slow
 def test_navigation_of_real_pages_is_gone_and_their_prose_is_there(curate_data: Path) -> None:
-    pages = {address: extract(html) for address, html in _pages()}
+    pages = {address: extract(html) for address, html in _pages(curate_data)}
     page = next(p for a, p in pages.items() if a.endswith("tutorial/inputoutput.html"))
     assert "So far we’ve encountered two ways of writing values" in page.text
     assert "# 7. Input and Output" in page.text.splitlines()
