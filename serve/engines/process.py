@@ -7,8 +7,10 @@ import contextlib
 import os
 import signal
 import sys
+from asyncio.base_subprocess import BaseSubprocessTransport
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from serve.engines.guard import Charge
 
@@ -45,16 +47,23 @@ class Guarded:
             start_new_session=True,
         )  # fmt: skip
         assert guard.stdout is not None
-        word, _, rest = (await guard.stdout.readline()).decode().strip().partition(" ")
-        if word != "started":
-            await _bury(guard)
-            raise NotStarted(rest or f"its guard ended with code {guard.returncode}")
+        try:
+            word, _, rest = (await guard.stdout.readline()).decode().strip().partition(" ")
+            if word != "started":
+                await _bury(guard)
+                raise NotStarted(rest or f"its guard ended with code {guard.returncode}")
+        except BaseException:
+            _let_go(guard)
+            raise
         return cls(guard, int(rest))
 
     async def _listen(self) -> int:
         assert self._guard.stdout is not None
-        line = (await self._guard.stdout.readline()).decode().split()
-        await _bury(self._guard)
+        try:
+            line = (await self._guard.stdout.readline()).decode().split()
+            await _bury(self._guard)
+        finally:
+            _let_go(self._guard)
         # No line: the guard itself was killed, and took the engine along.
         return int(line[1]) if len(line) == 2 else -signal.SIGKILL
 
@@ -101,6 +110,18 @@ async def _bury(guard: asyncio.subprocess.Process) -> None:
     await guard.wait()
     await asyncio.sleep(0)  # the transport closes itself in the next turn of the loop
     await asyncio.sleep(0)
+
+
+def _let_go(guard: asyncio.subprocess.Process) -> None:
+    """Close what the event loop holds of it, whoever ends the waiting: left to the collector, it
+    would be closed when there is no loop any more. The guard sees its input end, and ends the
+    engine; the transport's own `close` would kill it before it could."""
+    transport: Any = guard._transport  # type: ignore[attr-defined]
+    for fd in (0, 1):
+        if (pipe := transport.get_pipe_transport(fd)) is not None:
+            pipe.close()
+    if isinstance(transport, BaseSubprocessTransport):  # uvloop's needs no telling
+        transport._closed = True
 
 
 def name_of_end(code: int) -> str:

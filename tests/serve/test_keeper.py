@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 import signal
@@ -280,6 +281,22 @@ def test_one_that_will_not_end_is_killed_when_its_time_is_over(tmp_path: Path) -
 
     with_keeper(engine(tmp_path, "stubborn", "family"), work, drain_s=0.3)
     assert not any(map(is_alive, seen))
+
+
+def test_a_loop_that_ends_first_leaves_nothing_to_the_collector(tmp_path: Path) -> None:
+    """What the collector would have to close then becomes an error of the test run."""
+    seen: list[int] = []
+
+    async def life() -> None:
+        keeper = Keeper(engine(tmp_path, "family"), log_dir=tmp_path)
+        await keeper.start()
+        await until(lambda: keeper.state == "ready")
+        assert keeper.pid is not None
+        seen.append(keeper.pid)
+
+    asyncio.run(life())
+    gc.collect()
+    asyncio.run(until(lambda: not is_alive(seen[0])))
 
 
 GATEWAY = """
