@@ -17,7 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pyarrow as pa
 
@@ -60,6 +60,9 @@ class Walked:
         """Walk with some columns."""
         names = list(dict.fromkeys(("key", *columns)))
         return ((part, table.select(names)) for part, table in self)
+
+
+COLUMNS_ONLY: Final = ("minhash", "secrets")  # steps that decide nothing
 
 
 def batches(path: Path, most: int = 1 << 60) -> Iterator[pa.Table]:
@@ -175,7 +178,9 @@ def pipeline(path: Path, store: Path, problems: Path) -> dict[str, Any]:
         "store": str(store),
         "sources": [{"use": "jsonl", "options": {"files": [str(path)]}}],
         "steps": steps,
-        "select": {"keep": [f"{step['use']}.keep" for step in steps if step["use"] != "secrets"]},
+        "select": {
+            "keep": [f"{step['use']}.keep" for step in steps if step["use"] not in COLUMNS_ONLY]
+        },
     }
     result = run(CurateRecipe.model_validate_json(json.dumps(recipe), strict=True), Here())
     return {

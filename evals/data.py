@@ -12,11 +12,13 @@ import hashlib
 import importlib.util
 import json
 import os
+import urllib.error
+import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,7 +26,7 @@ from seedcoder.cache import cache_folder
 from seedcoder.errors import MachineLacks, UsageError
 
 ENV: Final = "SEEDCODER_DATA"
-
+_HUB_WAIT_S: Final = 5.0
 
 _HERE_ONLY: ContextVar[bool] = ContextVar("_HERE_ONLY", default=False)
 
@@ -182,6 +184,8 @@ def _from_hub(source: Source) -> Path | None:
     )
     if hub is None or offline or importlib.util.find_spec("datasets") is None:
         return None
+    if not _answers(importlib.import_module("huggingface_hub.constants").ENDPOINT):
+        return None
     load_dataset = importlib.import_module("datasets").load_dataset
 
     try:
@@ -196,3 +200,17 @@ def _from_hub(source: Source) -> Path | None:
             file.write(json.dumps(row, default=str) + "\n")
     partial.rename(path)
     return path
+
+
+@cache
+def _answers(endpoint: str) -> bool:
+    """Tell whether a hub answers at all, asked once: `datasets` retries each file for minutes."""
+    try:
+        with urllib.request.urlopen(
+            urllib.request.Request(endpoint, method="HEAD"), timeout=_HUB_WAIT_S
+        ):
+            return True
+    except urllib.error.HTTPError:
+        return True
+    except (OSError, ValueError):
+        return False

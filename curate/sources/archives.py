@@ -167,7 +167,7 @@ def _zipped(file: Path, budget: _Budget, most: int) -> Iterator[Found]:
         for info in archive.infolist():
             budget.member()
             mode = info.external_attr >> 16
-            if info.is_dir():
+            if info.filename.endswith("/"):  # is_dir() stumbles over a member without a name
                 continue
             path, why = _inside(info.filename)
             if mode & 0o170000 not in (0, 0o100000):
@@ -200,7 +200,9 @@ def _inside(name: str) -> tuple[str, str]:
         return "", "its name has control characters"
     if LEFT_OUT & set(parts):
         return "", ""
-    return _shown(posixpath.join(*parts)) if parts else "", ""
+    if not parts:
+        return "", "it has no name"
+    return _shown(posixpath.join(*parts)), ""
 
 
 def _shown(name: str) -> str:
