@@ -132,7 +132,7 @@ def gather(
     held = 0
     plain = path.with_suffix(".plain")
     with plain.open("wb") as out:
-        for one in _all(archives, machine):
+        for one in _all(archives, machine, seed):
             content = one.text.encode()
             digest = hashlib.sha256(content).digest()
             if seen[digest] >= COPIES:
@@ -155,7 +155,7 @@ def gather(
     return len(order), held / 1e6
 
 
-def _all(archives: list[Path], machine: bool) -> Iterator[File]:
+def _all(archives: list[Path], machine: bool, seed: int) -> Iterator[File]:
     for archive in archives:
         with tarfile.open(archive) as tar:
             for member in tar:
@@ -165,30 +165,34 @@ def _all(archives: list[Path], machine: bool) -> Iterator[File]:
                     if content and (text := _text(content.read())):
                         yield File(repo=archive.name, path=name, text=text)
     if machine:
-        yield from _machine()
+        yield from _machine(seed)
 
 
-def _machine() -> Iterator[File]:
-    """Yield files of the machine's installations, not of people's homes."""
+def _machine(seed: int) -> Iterator[File]:
+    """Yield files of the machine's installations, not of people's homes, folders by lot."""
     roots = [Path("/usr"), Path("/opt"), Path(sys.prefix), Path(sys.base_prefix), *_toolchains()]
-    visited: set[str] = set()
+    found: dict[str, tuple[Path, list[str]]] = {}
     for root in roots:
         for folder, folders, names in os.walk(root):
             folders.sort()
-            if folder in visited:
+            if folder in found:
                 folders.clear()
                 continue
-            visited.add(folder)
-            for name in sorted(names):
-                path = Path(folder, name)
-                if path.suffix not in SUFFIXES or path.is_symlink():
-                    continue
-                try:
-                    text = _text(path.read_bytes()) if _fits(path.stat().st_size) else None
-                except OSError:
-                    continue
-                if text:
-                    yield File(repo=str(root), path=str(path), text=text)
+            found[folder] = (root, sorted(names))
+    order = list(found)
+    random.Random(seed).shuffle(order)  # whole folders: neighbours are alike
+    for folder in order:
+        root, names = found[folder]
+        for name in names:
+            path = Path(folder, name)
+            if path.suffix not in SUFFIXES or path.is_symlink():
+                continue
+            try:
+                text = _text(path.read_bytes()) if _fits(path.stat().st_size) else None
+            except OSError:
+                continue
+            if text:
+                yield File(repo=str(root), path=str(path), text=text)
 
 
 def _toolchains() -> list[Path]:

