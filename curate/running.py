@@ -276,7 +276,15 @@ def _map(
         if not again:
             break
         source, again = iter(again), []
+    _settle(one, store, parts)
+
+
+def _settle(one: Planned, store: Store, parts: Sequence[Part]) -> None:
     for part in parts:
+        if store.columns(one.title, one.digest, part.digest, ("key",)) is None:
+            # No row of it was wanted: say so, which is another thing than not computed.
+            none = nothing(one.step, pa.array([], pa.string()))
+            store.add_columns(one.title, one.digest, part.digest, none)
         store.settle(one.title, one.digest, part.digest)
 
 
@@ -336,6 +344,7 @@ def _gather(
             store.add_columns(one.title, one.digest, part, typed)
             store.settle(one.title, one.digest, part)
             tell(one.title, done.fresh, total)
+    _settle(one, store, parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -361,10 +370,10 @@ def _count(one: Planned, joined: Joined, parts: Sequence[Part], done: StepResult
     for part in parts:
         asked = [f"{one.title}.{name}" for name in ("keep", "reason") if name in names]
         table = joined.columns(part.digest, asked)
-        keep = pc.fill_null(table.column(f"{one.title}.keep").cast(pa.bool_()), False)
+        keep = table.column(f"{one.title}.keep").cast(pa.bool_())
         done.kept += pc.sum(keep).as_py() or 0
         if "reason" in names:
-            known = table.filter(pc.invert(pc.fill_null(table.column(asked[0]), True)))
+            known = table.filter(pc.invert(pc.fill_null(keep, True)))
             for row in known.column(asked[1]).value_counts().to_pylist():
                 done.dropped[row["values"]] = done.dropped.get(row["values"], 0) + row["counts"]
 

@@ -137,6 +137,32 @@ def test_what_is_there_is_not_computed_again(measured: Path) -> None:
 
 
 @pytest.mark.slow
+def test_steps_after_one_that_drops_all_have_seen_nothing_and_the_funnel_says_so(
+    measured: Path,
+) -> None:
+    long = _write(measured / "long.jsonl", ["x" * 200 + str(n) for n in range(5)])
+    short = _write(measured / "short.jsonl", ["x = 1"])
+    steps = [
+        {"use": "sizes"},
+        {"use": "sizes", "name": "again", "after": ["sizes.keep"]},
+        {"use": "exact", "after": ["again.keep"]},
+        {"use": "minhash", "after": ["exact.keep"]},
+        {"use": "neardup", "after": ["exact.keep"]},
+        {"use": "sizes", "name": "last", "after": ["neardup.keep"]},
+    ]
+    select = {"keep": ["sizes.keep", "again.keep", "neardup.keep", "last.value < 20"]}
+    for files, kept_rows in (([long], 0), ([long, short], 1)):
+        recipe = _recipe(measured, files, steps=steps, select=select)
+        result = _run(recipe)
+        assert [(one.title, one.kept) for one in result.steps] == [
+            (name, None if name == "minhash" else kept_rows)
+            for name in ("sizes", "again", "exact", "minhash", "neardup", "last")
+        ]
+        assert result.kept == kept_rows and result.dropped_by["sizes.keep"] == 5
+        assert sum(table.num_rows for table in Corpus(recipe).tables(["last.value"])) == kept_rows
+        assert sum(one.fresh for one in _run(recipe).steps) == 0
+
+
 def test_a_document_that_fails_or_ends_its_process_is_put_aside_alone(measured: Path) -> None:
     texts = [f"x = {n}" for n in range(40)]
     texts[7], texts[21] = "raise this", "die here"
