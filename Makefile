@@ -14,6 +14,8 @@ TOOLCHAINS := gcc g++ golang-go php-cli perl ruby lua5.4 r-base-core sqlite3 gdc
 NODE_TOOLS := .cache/node
 # Tests beside each other, one process a core; those marked `alone` come after.
 BESIDE := -n $(shell nproc) --dist loadgroup
+# `make check`: of tables of tests the first row and the last; `make test` does all.
+A_FEW := --of-each 2
 TEST_ENV := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false HF_HUB_OFFLINE=1
 
 help:
@@ -83,8 +85,8 @@ check: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(TEST_ENV) $(BIN)/pytest -q $(BESIDE) -m "not slow and not alone"
-	$(TEST_ENV) $(BIN)/pytest -q -m "not slow and alone"
+	$(TEST_ENV) $(BIN)/pytest -q $(BESIDE) $(A_FEW) -m "not slow and not alone"
+	$(TEST_ENV) $(BIN)/pytest -q $(A_FEW) -m "not slow and alone"
 
 # A fraction of the longest is run, what their words say of it; all with SEEDCODER_WHOLE=1.
 test: $(VENV)/.dev $(VENV)/.hf browser toolchains docker-engine

@@ -31,6 +31,11 @@ hypothesis.settings.register_profile("seedcoder", deadline=None)
 hypothesis.settings.load_profile("seedcoder")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add --of-each: every test function, but a few rows of long tables (`make check`)."""
+    parser.addoption("--of-each", type=int, default=0, help="rows of each table of parameters")
+
+
 @pytest.fixture(scope="session")
 def data_dir() -> Path:
     """The folder of data that is too large or not ours to ship; skips where there is none."""
@@ -122,8 +127,24 @@ def browser() -> Iterator[Any]:
         opened.close()
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep in one process the tests that share the one container engine, which is started once."""
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keep in one process the tests that share the one container engine, which is started once.
+
+    With `--of-each`: of what the marks leave, the first row of a table, the last, some between.
+    """
     for item in items:
         if "docker_engine" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.xdist_group("docker"))
+    most: int = config.getoption("--of-each")
+    if not most:
+        return
+    tables: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        tables.setdefault(item.nodeid.partition("[")[0], []).append(item)
+    kept = set()
+    for rows in tables.values():
+        step = max(1.0, (len(rows) - 1) / max(1, most - 1))
+        kept |= {id(rows[round(n * step)]) for n in range(min(most, len(rows)))}
+    config.hook.pytest_deselected(items=[item for item in items if id(item) not in kept])
+    items[:] = [item for item in items if id(item) in kept]

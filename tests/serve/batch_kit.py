@@ -15,6 +15,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import httpx
+
 ROOT = Path(__file__).parents[2]
 CARD = """
 name = "parrot"
@@ -123,6 +125,7 @@ class Gateway:
         for line in self.process.stdout:
             if line.startswith("serving on"):
                 self.url = line.split()[2]
+                until(lambda: httpx.get(f"{self.url}/ready", timeout=60).status_code != 503)
                 return
         raise AssertionError((self.folder / "log").read_text())
 
