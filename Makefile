@@ -16,7 +16,8 @@ NODE_TOOLS := .cache/node
 BESIDE := -n $(shell nproc) --dist loadgroup
 # `make check`: of tables of tests the first row and the last; `make test` does all.
 A_FEW := --of-each 2
-TEST_ENV := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false HF_HUB_OFFLINE=1
+# What tests start is compiled once, also where the machine says not to.
+TEST_ENV := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false HF_HUB_OFFLINE=1
 
 help:
 	@echo "make demo   a real model answers HumanEval, judged in the sandbox (no GPU, no hub)"

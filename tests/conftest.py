@@ -127,15 +127,19 @@ def browser() -> Iterator[Any]:
         opened.close()
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Keep in one process the tests of the one container engine, which takes 20 s to start."""
+    if "docker_engine" in getattr(item, "fixturenames", ()):
+        item.add_marker(pytest.mark.xdist_group("docker"))
+        item.add_marker(pytest.mark.slow)
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep in one process the tests that share the one container engine, which is started once.
+    """Keep a few rows of each table, where --of-each says how many: the first, the last, between.
 
-    With `--of-each`: of what the marks leave, the first row of a table, the last, some between.
+    Comes last, so that the rows are of what the marks leave.
     """
-    for item in items:
-        if "docker_engine" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group("docker"))
     most: int = config.getoption("--of-each")
     if not most:
         return

@@ -111,6 +111,7 @@ def test_another_file_of_problems_is_another_step(problems: Path) -> None:
     assert decontaminate(problems=problems).settings() != before
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.text(alphabet="abAé_ ,\n", max_size=80), min_size=1, max_size=4),
     st.lists(st.text(alphabet="abAé_ ,\n", max_size=80), max_size=4),
@@ -131,6 +132,7 @@ def test_runs_are_found_as_a_plain_search_finds_them(known: list[str], texts: li
     assert set(found.tolist()) == {n for n, text in enumerate(texts) if plain(text) & asked}
 
 
+@pytest.mark.slow
 def test_a_corpus_is_cleaned_and_told_of(problems: Path, tmp_path: Path) -> None:
     texts = [PROMPT, "a clean text of no benchmark", SOLUTION, "x " * 20]
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps({"content": t}) + "\n" for t in texts))
@@ -160,6 +162,7 @@ keep = ["decontaminate.keep"]
     assert "no step 'minhash' that looks for problems" in str(done.exception)
 
 
+@pytest.mark.slow
 def test_every_problem_of_the_benchmarks_is_found_in_itself(data_dir: Path, tmp_path: Path) -> None:
     from evals.problems_out import texts_of, write
 

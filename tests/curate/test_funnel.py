@@ -71,6 +71,7 @@ def _loaded(path: Path) -> CurateRecipe:
     return load_recipe(path, CurateRecipe, ())
 
 
+@pytest.mark.slow
 def test_what_came_is_what_was_dropped_and_what_was_kept(recipe: Path) -> None:
     facts = facts_of(Corpus(_loaded(recipe)), tokens="tokens")
     came, kept = whole(iter(facts.came.values())), whole(iter(facts.kept.values()))
@@ -139,6 +140,7 @@ def test_a_document_is_explained_by_key_path_and_path_s_end(recipe: Path) -> Non
         explain(corpus, "nothing")
 
 
+@pytest.mark.slow
 def test_the_commands_tell_the_same(recipe: Path, tmp_path: Path) -> None:
     runner = CliRunner()
     out = tmp_path / "page.html"

@@ -84,6 +84,7 @@ def _dropped(walked: _Walked, scratch: Path, **options: Any) -> dict[int, tuple[
     return found
 
 
+@pytest.mark.slow
 @given(st.lists(st.text(alphabet="ab cé_\n1.", max_size=60), max_size=8))
 @settings(max_examples=100)
 def test_runs_are_those_of_five_words(texts: list[str]) -> None:
@@ -207,6 +208,7 @@ def truth(curate_data: Path) -> tuple[list[str], list[tuple[int, int, float]]]:
     return [row["content"] for row in rows], found
 
 
+@pytest.mark.slow
 def test_similar_real_files_are_found_and_no_other_is_dropped(
     truth: tuple[list[str], list[tuple[int, int, float]]], tmp_path: Path
 ) -> None:
@@ -224,6 +226,7 @@ def test_similar_real_files_are_found_and_no_other_is_dropped(
         assert known >= 0.7 and value == pytest.approx(known, abs=0.002)
 
 
+@pytest.mark.slow
 def test_a_recipe_drops_near_copies_and_computes_only_new_signatures(tmp_path: Path) -> None:
     text = " ".join(f"w{n}" for n in range(400))
     first = [text, text + " more", "something else", text]

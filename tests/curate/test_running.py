@@ -26,6 +26,8 @@ from curate.recipe import CurateRecipe
 from curate.running import Result, run
 from seedcoder.errors import RecipeError, RunBusy, UsageError
 
+pytestmark = pytest.mark.slow
+
 STEPS_FILE = """
 import os
 import time

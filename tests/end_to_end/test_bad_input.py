@@ -27,6 +27,7 @@ def _one_line(done: subprocess.CompletedProcess[str]) -> str:
     return lines[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
@@ -59,6 +60,7 @@ def test_a_recipe_that_is_not_there_is_one_line(seedcoder: Seedcoder, tmp_path: 
     assert "does not exist" in _one_line(done)
 
 
+@pytest.mark.slow
 def test_a_missing_data_package_is_one_line_that_says_how_to_get_it(
     recipe: Path, root: Path, tmp_path: Path
 ) -> None:
@@ -96,6 +98,7 @@ def test_regrade_of_no_run_is_one_line(seedcoder: Seedcoder, tmp_path: Path) -> 
     assert "is no run folder" in _one_line(done)
 
 
+@pytest.mark.slow
 def test_benchmarks_are_listed(seedcoder: Seedcoder) -> None:
     rows = json.loads(seedcoder("eval", "list", "--json").stdout)
     (row,) = [row for row in rows if row["name"] == "humaneval"]

@@ -23,6 +23,7 @@ def test_alone(): pass
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "ran"),
     [

@@ -55,6 +55,7 @@ def _run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("source", "printed"), SNIPPETS)
 def test_a_snippet_runs_in_any_folder_and_prints_what_stands_below_it(
     source: str, printed: str, tmp_path: Path
@@ -110,6 +111,7 @@ def test_extras_that_are_named_exist() -> None:
             assert set(extras.split(",")) <= project["optional-dependencies"].keys(), page
 
 
+@pytest.mark.slow
 def test_rooms_that_are_not_built_say_so() -> None:
     for room in ("curate", "train", "serve"):
         done = _run([sys.executable, "-m", "seedcoder", room], ROOT)

@@ -337,6 +337,7 @@ def test_data_that_was_not_published_is_refused_where_the_published_is_expected(
         cruxeval_output().problems()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["cruxeval-i", "cruxeval-o"])
 def test_a_run_from_prompt_to_score(
     small: Path, write_answers: Any, tmp_path: Path, name: str

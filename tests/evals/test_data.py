@@ -45,6 +45,7 @@ def refusing() -> Iterator[str]:
         thread.join()
 
 
+@pytest.mark.slow
 def test_a_hub_that_answers_with_an_error_is_there(refusing: str) -> None:
     assert data._answers(refusing)
 

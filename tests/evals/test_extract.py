@@ -137,6 +137,7 @@ _PIECES = st.sampled_from(
 )  # fmt: skip
 
 
+@pytest.mark.slow
 @settings(max_examples=400, deadline=None)
 @given(st.one_of(st.text(max_size=300), st.lists(_PIECES, max_size=40).map("".join)), st.booleans())
 @example("```\n" * 3 + "def total(n):\n" * 2, True)
@@ -153,6 +154,7 @@ def test_any_text_is_taken_and_what_comes_back_is_code_or_stood_in_the_reply(
         assert all(line.strip() in plain for line in program.split("\n"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text",
     [

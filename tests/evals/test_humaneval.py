@@ -152,6 +152,7 @@ def test_a_prelude_gives_the_program_what_the_prompt_had(bench: HumanEval) -> No
     assert bench.program(typed, future, style).source == future
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("style", [CHAT, PLAIN_CHAT])
 def test_every_canonical_solution_survives_the_way_through_a_chat_reply(
     bench: HumanEval, style: Style

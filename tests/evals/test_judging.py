@@ -39,6 +39,7 @@ def _descendants() -> set[int]:
     return found
 
 
+@pytest.mark.slow
 def test_every_job_comes_back_once_with_its_own_verdict() -> None:
     jobs = [_job(str(i), f"def f(x):\n    return x + {i}\n") for i in range(20)]
     with Pool(2) as pool:
@@ -81,6 +82,7 @@ def test_a_broken_box_costs_one_more_try_and_a_second_break_is_no_verdict(
         assert isinstance(result, SandboxBroken)
 
 
+@pytest.mark.slow
 def test_gold_passes_and_broken_programs_do_not(humaneval: HumanEval) -> None:
     with Pool(2) as pool:
         gold = check_gold(humaneval, humaneval.problems()[30:40], pool)
@@ -103,6 +105,7 @@ class _Swapped(HumanEval):
         return Program.python(problem.prompt + body)
 
 
+@pytest.mark.slow
 def test_a_judge_that_is_wrong_either_way_is_found_out() -> None:
     bench = _Swapped()
     with Pool(2) as pool:

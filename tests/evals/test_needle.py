@@ -62,6 +62,7 @@ def test_prompt_and_reply_fill_the_length_and_do_not_go_over_it(bench: Needle) -
             assert 0.75 * length < tokens <= length
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_problems_and_another_gives_others(bench: Needle) -> None:
     assert needle(**GRID).data_sha256 == bench.data_sha256
     assert bench.count() == len(bench.problems())
@@ -138,6 +139,7 @@ def test_a_function_written_again_is_run(code: Needle, pool: Pool) -> None:
         assert verdict.kind is replies[int(task.key)][2], task.program.source
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ask", ["value", "code"])
 def test_gold_passes_and_off_by_one_does_not(ask: str, pool: Pool) -> None:
     opened = open_bench("needle", {**GRID, "ask": ask, "repeats": 2})
@@ -146,6 +148,7 @@ def test_gold_passes_and_off_by_one_does_not(ask: str, pool: Pool) -> None:
     assert (gold.total, gold.broken_total) == (12, 12)
 
 
+@pytest.mark.slow
 def test_a_run_has_a_score_for_each_length_and_depth(
     bench: Needle, write_answers: Any, tmp_path: Path
 ) -> None:

@@ -90,6 +90,7 @@ def test_pairing_narrows_the_interval_where_the_two_agree() -> None:
     assert loose.high - loose.low > 5 * (tight.high - tight.low)
 
 
+@pytest.mark.slow
 def test_a_real_difference_is_told_from_none() -> None:
     rng = random.Random(2)
     same = [float(rng.random() < 0.5) for _ in range(300)]

@@ -20,6 +20,7 @@ _JSON = st.recursive(
 _SHARE = st.floats(0, 1)
 
 
+@pytest.mark.slow
 @given(
     st.builds(
         Problem,

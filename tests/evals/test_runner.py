@@ -50,6 +50,7 @@ def _figures(result: Result) -> dict[str, Any]:
     return {name: value for name, value in result.to_json().items() if name != "cost"}
 
 
+@pytest.mark.slow
 def test_a_run_keeps_samples_verdicts_gold_box_and_score(
     tmp_path: Path, replies: dict[str, str], write_answers: WriteAnswers, make_recipe: MakeRecipe
 ) -> None:
@@ -85,6 +86,7 @@ def test_a_run_keeps_samples_verdicts_gold_box_and_score(
     assert "HumanEval/1" in result.report.read_text()
 
 
+@pytest.mark.slow
 def test_a_second_call_finds_nothing_to_do(
     tmp_path: Path, replies: dict[str, str], write_answers: WriteAnswers, make_recipe: MakeRecipe
 ) -> None:
@@ -249,6 +251,7 @@ def test_an_unreadable_model_leaves_nothing_behind(tmp_path: Path, make_recipe: 
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.slow
 def test_a_run_measures_thought_majority_and_cost(
     tmp_path: Path, humaneval: HumanEval, write_answers: WriteAnswers, make_recipe: MakeRecipe
 ) -> None:
@@ -275,6 +278,7 @@ def test_a_run_measures_thought_majority_and_cost(
     assert summary["thinking"]["replies"] == 2
 
 
+@pytest.mark.slow
 def test_chosen_problems_are_asked_in_the_benchmarks_order(
     tmp_path: Path, replies: dict[str, str], write_answers: WriteAnswers, make_recipe: MakeRecipe
 ) -> None:

@@ -92,6 +92,7 @@ def test_wilson_at_the_ends_leaves_room_for_doubt() -> None:
     assert 0.95 < wilson(164, 164)[0] < 1.0
 
 
+@pytest.mark.slow
 def test_bootstrap_covers_the_mean_about_as_often_as_it_says() -> None:
     rng = random.Random(5)
     held = 0
@@ -113,12 +114,14 @@ def test_bootstrap_does_not_depend_on_the_order_of_the_values(
     assert min(values) - 1e-9 <= first[0] <= first[1] <= max(values) + 1e-9
 
 
+@pytest.mark.slow
 def test_bootstrap_agrees_with_the_normal_width_for_many_values() -> None:
     values = [1.0] * 500 + [0.0] * 500
     low, high = bootstrap(values, resamples=4000)
     assert (high - low) / 2 == pytest.approx(1.96 * math.sqrt(0.25 / 1000), rel=0.08)
 
 
+@pytest.mark.slow
 def test_a_grouped_bootstrap_draws_within_groups_only() -> None:
     assert grouped_bootstrap([[1.0] * 9, [0.0]]) == (0.5, 0.5)
     halves = [[1.0] * 250 + [0.0] * 250] * 2

@@ -44,6 +44,7 @@ def _suite(tmp_path: Path, humaneval: HumanEval, text: str = SUITE) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_each_run_is_a_folder_of_its_own_and_missing_data_is_skipped_aloud(
     tmp_path: Path, humaneval: HumanEval, caplog: pytest.LogCaptureFixture
 ) -> None:

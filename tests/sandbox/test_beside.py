@@ -144,6 +144,7 @@ def _judged(pool: Pool, language: str, source: str) -> Verdict:
         pytest.skip(str(error))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("language", ALL)
 def test_in_each_language_the_right_program_passes_and_no_other(pool: Pool, language: str) -> None:
     of = LANGUAGES[language]
@@ -156,6 +157,7 @@ def test_in_each_language_the_right_program_passes_and_no_other(pool: Pool, lang
     assert broken.first_failure is not None and broken.first_failure.reason
 
 
+@pytest.mark.slow
 def test_the_verdict_is_of_the_weaker_mode_and_says_what_failed(pool: Pool) -> None:
     right, wrong = (_judged(pool, "javascript", LANGUAGES["javascript"][x]) for x in
                     ("right", "wrong"))  # fmt: skip
@@ -186,6 +188,7 @@ ATTACKS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_a_program_that_did_not_earn_the_word_does_not_pass(pool: Pool, attack: str) -> None:
     program = Program(language="javascript", source=ATTACKS[attack])
@@ -252,6 +255,7 @@ def test_the_word_is_never_put_into_the_program_itself(pool: Pool) -> None:
     assert verdict.outcomes[0].stdout == "SEEDCODER_WORD SEEDCODER_NAME\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["namespace", "restricted", "unsafe"])
 def test_every_box_judges_so(box_of: Callable[[BoxName], LocalBox], name: BoxName) -> None:
     box = box_of(name)
@@ -262,6 +266,7 @@ def test_every_box_judges_so(box_of: Callable[[BoxName], LocalBox], name: BoxNam
     assert found == [True, False, False]
 
 
+@pytest.mark.slow
 @pytest.mark.docker
 def test_the_docker_box_judges_so(docker_box: Any) -> None:
     found = [

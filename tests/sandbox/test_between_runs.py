@@ -308,6 +308,7 @@ print(json.dumps([outcome.kind, outcome.stdout]))
 """
 
 
+@pytest.mark.slow
 @in_each_box
 def test_what_the_judging_process_ignores_no_program_ignores(
     name: BoxName, box_of: Callable[[BoxName], LocalBox]

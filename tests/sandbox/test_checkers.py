@@ -100,6 +100,7 @@ def test_each_accepted_output_is_right_by_the_tests_comparer(name: str, box: Loc
     assert judge(box, echo.format(right[1]), alone).kind is Kind.WRONG
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("language", "kind"),
     [

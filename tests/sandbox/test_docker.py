@@ -66,6 +66,7 @@ def _judges(box: Any) -> None:
         assert box.judge(Program.python("print(input())"), tests, LIMITS).ok is ok
 
 
+@pytest.mark.slow
 def test_a_box_is_opened_by_name_and_judges_in_every_way(docker_engine: Any) -> None:
     with_name: Any = open_box(f"docker:{IMAGE}", require="docker")
     try:
@@ -83,6 +84,7 @@ def test_an_image_that_is_not_there_is_said_in_one_line(docker_engine: Any) -> N
         open_box("docker:absent")
 
 
+@pytest.mark.slow
 def test_no_engine_is_said_in_one_line(tmp_path: Path) -> None:
     said = subprocess.run(
         [sys.executable, "-m", "seedcoder", "sandbox", "run", "--box", "docker", "-"],
@@ -115,6 +117,7 @@ MISBEHAVING: list[tuple[str, Kind]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("source", "kind"), MISBEHAVING)
 @pytest.mark.parametrize("transport", ["zygote", pytest.param("exec", marks=pytest.mark.slow)])
 def test_each_way_to_misbehave_has_its_own_verdict(
@@ -163,6 +166,7 @@ print(len([name for name in os.listdir("/proc") if name.isdigit()]))
         assert seen == "[['main.py'], []]\n3\n"  # keeper, zygote, and the program itself
 
 
+@pytest.mark.slow
 def test_a_killed_container_costs_its_run_and_is_replaced(docker_box: DockerBox) -> None:
     slot: Any = docker_box.slot("candidate")
     assert docker_box.run(Program.python("print(1)"), LIMITS).kind is Kind.PASSED
@@ -203,6 +207,7 @@ def test_a_killed_container_of_one_run_is_no_verdict(exec_box: DockerBox) -> Non
     assert exec_box.execute(("sh", "-c", "exit 3"), LIMITS).exit_code == 3
 
 
+@pytest.mark.slow
 def test_two_boxes_at_once_do_not_see_each_other(docker_box: DockerBox, docker_engine: Any) -> None:
     other = DockerBox(IMAGE)
     found: list[str] = []

@@ -196,6 +196,7 @@ BAD: dict[str, tuple[str, Kind, str]] = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BAD)
 def test_each_way_to_fail_has_its_kind_and_says_why(name: str, box: LocalBox) -> None:
     source, kind, words = BAD[name]
@@ -208,6 +209,7 @@ def test_each_way_to_fail_has_its_kind_and_says_why(name: str, box: LocalBox) ->
     assert talk(box, RIGHT).ok
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["does not flush", "ends early", "waits for ever", "crashes"])
 def test_the_restricted_box_says_the_same(name: str, box_of: Callable[[BoxName], LocalBox]) -> None:
     source, kind, words = BAD[name]
@@ -217,6 +219,7 @@ def test_the_restricted_box_says_the_same(name: str, box_of: Callable[[BoxName],
     assert talk(box_of("restricted"), RIGHT).ok
 
 
+@pytest.mark.slow
 def test_a_program_that_wakes_now_and_then_is_ended_by_the_wall_clock(box: LocalBox) -> None:
     limits = Limits(cpu_s=1, wall_s=1.5, memory_mb=256)
     waking = "import time\nwhile True: time.sleep(0.05)"
@@ -226,6 +229,7 @@ def test_a_program_that_wakes_now_and_then_is_ended_by_the_wall_clock(box: Local
     assert talk(box, "import time\n" + slow, limits=Limits(cpu_s=1)).ok
 
 
+@pytest.mark.slow
 def test_a_slow_machine_does_not_look_like_sleep(box: LocalBox) -> None:
     busy = [Program.python("while True: pass")] * 3
     boxes = [LocalBox(box.name) for _ in busy]  # type: ignore[arg-type]
@@ -244,6 +248,7 @@ def test_a_slow_machine_does_not_look_like_sleep(box: LocalBox) -> None:
     assert all(verdict.ok for verdict in verdicts), verdicts
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["namespace", "restricted"])
 def test_only_a_run_that_sleeps_looks_asleep(
     kind: BoxName, box_of: Callable[[BoxName], LocalBox]
@@ -275,6 +280,7 @@ LAST_WORDS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LAST_WORDS)
 def test_a_broken_pipe_is_no_crash_once_the_interactor_has_accepted(
     name: str, box: LocalBox
@@ -356,6 +362,7 @@ def test_the_interactor_gets_input_answer_and_a_place_for_its_output(box: LocalB
     assert verdict.first_failure.expected == "'ž\\n'"
 
 
+@pytest.mark.slow
 def test_judging_ends_at_the_first_failure_and_leaves_nothing_behind(box: LocalBox) -> None:
     before = len(list(Path("/proc/self/fd").iterdir()))
     for _ in range(5):
@@ -365,6 +372,7 @@ def test_judging_ends_at_the_first_failure_and_leaves_nothing_behind(box: LocalB
     assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
+@pytest.mark.slow
 def test_a_box_that_is_lost_in_the_middle_is_no_verdict(box: LocalBox) -> None:
     own = LocalBox(box.name)  # type: ignore[arg-type]
     assert talk(own, RIGHT).ok

@@ -365,6 +365,7 @@ def test_arguments_that_cannot_cross_break_call_tests(box: LocalBox) -> None:
         box.judge(Program.python("def f(x): return x"), CallTests.of("f", ([len], 1)), LIMITS)
 
 
+@pytest.mark.slow
 def test_a_slow_last_call_is_not_forgiven(box: LocalBox) -> None:
     """All is answered, and then the program goes on: out of time is out of time."""
     source = "import threading\ndef burn():\n    while True: pass\n"

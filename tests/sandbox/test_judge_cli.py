@@ -12,6 +12,8 @@ import pytest
 from sandbox import CallTests, Program, StdioCase, StdioTests, Subtask
 from sandbox.tests_json import tests_to_json as to_json
 
+pytestmark = pytest.mark.slow
+
 CHECKER = "import sys\nif open('output').read() > open('input').read(): sys.exit('too much')\n"
 INTERACTOR = "import sys\nprint(open('input').read(), flush=True)\nsys.exit(input() != '8')\n"
 

@@ -80,6 +80,7 @@ def test_a_program_that_ends_badly_has_crashed(language: str, box: LocalBox) -> 
     assert PROGRAMS[language].get("says", "") in outcome.stderr
 
 
+@pytest.mark.slow
 @_of_each("busy", COMPILES_LONG)
 def test_a_loop_without_end_is_out_of_time(language: str, box: LocalBox) -> None:
     _needs(language)
@@ -89,6 +90,7 @@ def test_a_loop_without_end_is_out_of_time(language: str, box: LocalBox) -> None
     assert 0.4 < outcome.cpu_s < 1.6
 
 
+@pytest.mark.slow
 @_of_each("greedy", COMPILES_LONG | {"lua", "r"})
 def test_a_program_that_takes_memory_without_end_is_out_of_memory(
     language: str, box: LocalBox
@@ -177,6 +179,7 @@ def test_a_user_without_rights_runs_them_too(kind: str, tmp_path: Path) -> None:
     assert found == {name: [ANSWER, ANSWER] for name in found}
 
 
+@pytest.mark.slow
 def test_a_program_is_judged_case_by_case_and_wrong_where_it_is_wrong(box: LocalBox) -> None:
     _needs("cpp")
     tests = StdioTests.of(("21\nx\n", "42 hé, x!"), ("1\ny\n", "2 hé, y!"))

@@ -185,6 +185,7 @@ def test_a_compile_that_explodes_ends_within_its_limits(bomb: str, box: LocalBox
     _is_well(box)
 
 
+@pytest.mark.slow
 def test_a_compiler_out_of_time_is_told_from_a_program_out_of_time(box: LocalBox) -> None:
     limits = Limits(cpu_s=1, memory_mb=64, compile_cpu_s=0.5)
     compiling = box.run(Program(language="cpp", source=TEMPLATES), limits)
@@ -214,6 +215,7 @@ def test_a_compiler_out_of_memory_is_told(language: str, box: LocalBox) -> None:
     assert "the compiler needed more than" in outcome.stderr
 
 
+@pytest.mark.slow
 @both
 def test_a_source_without_end_ends(kind: BoxName, box_of: Callable[[BoxName], LocalBox]) -> None:
     limits = Limits(cpu_s=1, memory_mb=64, compile_cpu_s=2)
@@ -286,6 +288,7 @@ def test_no_socket_of_a_network_can_be_made(
     assert (outcome.kind, outcome.stdout) == (Kind.PASSED, "control\n")
 
 
+@pytest.mark.slow
 @both
 @pytest.mark.parametrize("source", [BOMB, LEFTOVER], ids=["bomb", "leftovers"])
 def test_a_fork_bomb_and_what_daemons_stay_end_with_the_run(
@@ -315,6 +318,7 @@ def test_what_one_compile_leaves_no_later_run_finds(box: LocalBox) -> None:
     assert _run(box, "perl", look).stdout == "clean"
 
 
+@pytest.mark.slow
 def test_a_hostile_archive_of_files_stays_in_the_box(box: LocalBox) -> None:
     """A macro can write what the packer reads, and link what it leaves to somewhere else."""
     source = (

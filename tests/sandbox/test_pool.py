@@ -54,6 +54,7 @@ def test_results_come_in_the_order_of_their_jobs(pool: Pool) -> None:
     assert [_stdout(one) for one in pool.map(jobs)] == [str(n) for n in range(12)]
 
 
+@pytest.mark.slow
 def test_results_come_as_they_are_completed_and_know_their_jobs(pool: Pool) -> None:
     jobs = [_sleep(1.5, "slow"), *(_sleep(0, n) for n in range(6))]
     pairs = list(pool.map_jobs(jobs, ordered=False))
@@ -84,6 +85,7 @@ def test_leaving_a_map_early_leaves_the_pool_usable(pool: Pool) -> None:
     assert pool.run(Program.python("print(1)"), LIMITS).stdout == "1\n"
 
 
+@pytest.mark.slow
 def test_submit_waits_while_the_queue_is_full() -> None:
     with Pool(1, queue_size=1, confirm_timeouts=False) as small:
         began = time.monotonic()
@@ -106,6 +108,7 @@ def test_a_map_goes_on_after_tests_that_are_broken(pool: Pool) -> None:
         pool.judge(right, broken, LIMITS)
 
 
+@pytest.mark.slow
 def test_asyncio_is_not_held_up(pool: Pool) -> None:
     async def work() -> tuple[list[str], list[str], bool, int]:
         ticks = 0
@@ -136,6 +139,7 @@ def test_asyncio_is_not_held_up(pool: Pool) -> None:
     assert ticks > 10
 
 
+@pytest.mark.slow
 def test_asyncio_tasks_can_be_cancelled_and_the_pool_goes_on(pool: Pool) -> None:
     async def work() -> str:
         tasks = [asyncio.create_task(pool.arun(_sleep(0.5, n).program, LIMITS)) for n in range(10)]
@@ -157,6 +161,7 @@ def test_an_async_pool_closes_itself() -> None:
     assert asyncio.run(work()) == "1\n"
 
 
+@pytest.mark.slow
 def test_closing_waits_for_the_jobs_or_cancels_them() -> None:
     waiting = Pool(1, confirm_timeouts=False)
     futures = [waiting.submit(_sleep(0.1, n).program, None, LIMITS) for n in range(3)]
@@ -175,6 +180,7 @@ def test_closing_waits_for_the_jobs_or_cancels_them() -> None:
     assert sum(one.cancelled() for one in done) >= 2
 
 
+@pytest.mark.slow
 def test_a_job_submitted_while_the_pool_closes_ends_too() -> None:
     for _ in range(5):
         small = Pool(1, queue_size=1, confirm_timeouts=False)
@@ -202,6 +208,7 @@ def test_a_job_submitted_while_the_pool_closes_ends_too() -> None:
         assert not rest
 
 
+@pytest.mark.slow
 def test_a_timeout_is_run_once_more_alone_before_it_counts() -> None:
     hog = Program.python("while True: pass")
     with Pool(2) as confirming:
@@ -253,6 +260,7 @@ def _guards() -> set[int]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("victim", ["zygote", "guard"])
 def test_a_box_killed_in_the_middle_breaks_its_job_and_no_other(victim: str) -> None:
     before = _guards()
@@ -321,6 +329,7 @@ def test_a_box_weaker_than_required_is_refused() -> None:
         Pool(-1)
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(
     source=st.one_of(st.text(), st.binary().map(lambda raw: raw.decode("utf-8", "surrogateescape")))
@@ -338,6 +347,7 @@ def test_random_bytes_never_break_the_pool(pool: Pool, source: str) -> None:
         assert not pool.judge(Program(source=source), one, tight).ok
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(
     data=st.binary(max_size=400),
@@ -360,6 +370,7 @@ def test_random_bytes_on_any_descriptor_never_break_the_pool(
         assert not pool.judge(Program.python(source), tests, tight).ok
 
 
+@pytest.mark.slow
 def test_a_box_that_died_while_idle_is_replaced_before_the_next_run(box_of: BoxOf) -> None:
     for name in NAMES:
         box_of(name)  # skips where there is none

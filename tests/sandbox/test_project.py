@@ -29,6 +29,7 @@ from sandbox.project.judging import carry_out, judge_by
 from sandbox.project.plan import rules, source_of
 
 
+@pytest.mark.slow
 def test_the_right_patch_resolves_and_the_empty_one_does_not(
     kit: Any, project_kit: ModuleType
 ) -> None:
@@ -55,6 +56,7 @@ def test_the_result_tells_each_test_the_counts_and_the_end_of_the_log(
     assert 0 < verdict.outcomes[0].cpu_s < 20
 
 
+@pytest.mark.slow
 def test_a_test_that_passed_before_and_fails_now_counts(kit: Any, project_kit: ModuleType) -> None:
     verdict = kit.judge(project_kit.patch({"lib/__init__.py": "def add(a, b):\n    return 5\n"}))
     assert (verdict.kind, verdict.passed) == (Kind.WRONG, 1)
@@ -119,6 +121,7 @@ def test_a_patch_that_does_not_apply_is_wrong(kit: Any, source: str, words: str)
     assert set(found.statuses.values()) == {"missing"}
 
 
+@pytest.mark.slow
 def test_line_ends_of_another_system_and_a_missing_last_one_are_taken(
     kit: Any, project_kit: ModuleType
 ) -> None:
@@ -129,12 +132,14 @@ def test_line_ends_of_another_system_and_a_missing_last_one_are_taken(
     assert not kit.judge(project_kit.patch(wrong, end="\r\n")).ok
 
 
+@pytest.mark.slow
 def test_a_patch_of_many_megabytes_of_data_is_judged(kit: Any, project_kit: ModuleType) -> None:
     data = "".join(f"{number}\n" for number in range(300_000))
     after = {"lib/__init__.py": project_kit.RIGHT, "lib/data.txt": data}
     assert kit.judge(project_kit.patch(after)).ok
 
 
+@pytest.mark.slow
 def test_endless_code_is_a_time_out_with_the_log_so_far(kit: Any, project_kit: ModuleType) -> None:
     source = project_kit.patch({"lib/__init__.py": "print('far', flush=True)\nwhile True: pass\n"})
     verdict = kit.judge(source, kit.tests(arguments=("-s",)), Limits(cpu_s=1.5, disk_mb=64))
@@ -164,6 +169,7 @@ def test_the_tests_of_an_instance_that_do_not_apply_are_our_failure(
         kit.judge(project_kit.GOLD, kit.tests(test_patch="--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a\n+b\n"))
 
 
+@pytest.mark.slow
 def test_an_environment_without_pytest_is_our_failure(
     kit: Any, project_kit: ModuleType, tmp_path: Path
 ) -> None:
@@ -209,6 +215,7 @@ def test_a_virtual_environment_will_do_for_packages(
         (tmp_path / "lib/python3.11/site-packages").rename(kit.packages)
 
 
+@pytest.mark.slow
 def test_a_project_that_pytest_itself_uses_is_tested_in_its_own_version(
     kit: Any, project_kit: ModuleType, tmp_path: Path
 ) -> None:
@@ -227,6 +234,7 @@ def test_a_project_that_pytest_itself_uses_is_tested_in_its_own_version(
     assert kit.judge("", tests).kind is Kind.WRONG
 
 
+@pytest.mark.slow
 def test_git_history_never_enters_and_one_commit_is_made_on_request(
     kit: Any, project_kit: ModuleType, tmp_path: Path
 ) -> None:
@@ -350,6 +358,7 @@ def test_what_is_protected_follows_from_where_the_tests_are() -> None:
     assert "pkg/test_b.py" in found["files"]
 
 
+@pytest.mark.slow
 def test_a_patch_whose_context_is_a_little_off_is_applied_by_the_lenient_tool(
     kit: Any, project_kit: ModuleType
 ) -> None:
@@ -360,6 +369,7 @@ def test_a_patch_whose_context_is_a_little_off_is_applied_by_the_lenient_tool(
     assert ProjectResult.of(kit.judge(project_kit.GOLD)).applied == "git"
 
 
+@pytest.mark.slow
 def test_where_there_is_neither_git_nor_patch_the_strict_applier_serves(
     kit: Any, project_kit: ModuleType
 ) -> None:
@@ -382,6 +392,7 @@ def test_where_there_is_neither_git_nor_patch_the_strict_applier_serves(
     assert (off.kind, off.passed) == (Kind.WRONG, 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fixed", [True, False])
 def test_a_project_that_lies_in_an_image_is_judged_in_place(
     kit: Any, project_kit: ModuleType, tmp_path: Path, fixed: bool
@@ -418,6 +429,7 @@ def test_what_is_sent_into_images_needs_no_newer_python_than_their_own() -> None
         assert "-> " not in source
 
 
+@pytest.mark.slow
 def test_code_that_cannot_be_loaded_leaves_its_tests_missing(
     kit: Any, project_kit: ModuleType
 ) -> None:
@@ -426,6 +438,7 @@ def test_code_that_cannot_be_loaded_leaves_its_tests_missing(
     assert "SyntaxError" in verdict.first_failure.reason
 
 
+@pytest.mark.slow
 def test_whole_folders_of_tests_can_be_run(kit: Any, project_kit: ModuleType) -> None:
     tests = kit.tests(targets=("tests",))
     assert kit.judge(project_kit.GOLD, tests).ok

@@ -82,6 +82,7 @@ UNDONE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("files", UNDONE.values(), ids=UNDONE)
 def test_what_is_not_the_candidates_to_change_is_undone(
     kit: Any, project_kit: ModuleType, files: dict[str, str | None]
@@ -105,6 +106,7 @@ def test_the_right_patch_passes_with_all_of_these_tricks_beside_it(
     assert len(ProjectResult.of(verdict).undone) >= len(UNDONE)
 
 
+@pytest.mark.slow
 def test_an_instance_can_leave_a_file_to_candidates(kit: Any, project_kit: ModuleType) -> None:
     read = "    return a + b if 'plus' in open('setup.cfg').read() else a - b\n"
     fix = {"lib/__init__.py": f"def add(a, b):\n{read}", "setup.cfg": "[metadata]\nname = plus\n"}
@@ -124,6 +126,7 @@ FROM_WITHIN = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", FROM_WITHIN.values(), ids=FROM_WITHIN)
 def test_an_end_from_within_passes_nothing(kit: Any, project_kit: ModuleType, source: str) -> None:
     verdict = kit.judge(project_kit.patch({"lib/__init__.py": source}))
@@ -131,6 +134,7 @@ def test_an_end_from_within_passes_nothing(kit: Any, project_kit: ModuleType, so
     assert kit.gold_passes
 
 
+@pytest.mark.slow
 def test_printed_passes_and_a_left_xml_change_nothing(kit: Any, project_kit: ModuleType) -> None:
     files = {
         "lib/__init__.py": project_kit.WRONG
@@ -160,6 +164,7 @@ LATE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", LATE.values(), ids=LATE)
 def test_an_xml_that_is_rewritten_later_does_not_pass(
     kit: Any, project_kit: ModuleType, source: str
@@ -204,6 +209,7 @@ BLANKET = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", BLANKET.values(), ids=BLANKET)
 def test_code_that_makes_everything_pass_gives_itself_away(
     kit: Any, project_kit: ModuleType, source: str
@@ -333,6 +339,7 @@ def _forged(lines: list[str]) -> Outcome:
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_report_without_both_markers_of_this_run_is_none(
     kit: Any, project_kit: ModuleType
 ) -> None:

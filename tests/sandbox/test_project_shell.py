@@ -62,6 +62,7 @@ def test_the_project_s_history_is_not_there(workshop: Workshop) -> None:
     assert "the fix" not in seen.output
 
 
+@pytest.mark.slow
 def test_a_command_that_runs_too_long_is_ended_and_its_changes_are_kept(
     workshop: Workshop,
 ) -> None:

@@ -85,6 +85,7 @@ def test_a_run_without_faults_is_one_request(serve: Make, connect: Make) -> None
     assert server.ran[PROGRAM.source] == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", [*LOST_BEFORE_IT_RAN, *LOST_AFTER_IT_RAN])
 def test_a_fault_on_the_way_is_overcome_and_the_program_runs_once(
     serve: Make, connect: Make, fault: str
@@ -207,6 +208,7 @@ def test_a_fault_that_does_not_end_ends_the_retries(serve: Make, connect: Make) 
     assert server.ran[PROGRAM.source] == 1
 
 
+@pytest.mark.slow
 def test_a_full_queue_is_waited_for_until_the_deadline_and_then_named(
     serve: Make, connect: Make
 ) -> None:
@@ -221,6 +223,7 @@ def test_a_full_queue_is_waited_for_until_the_deadline_and_then_named(
     assert not server.ran
 
 
+@pytest.mark.slow
 def test_the_pause_that_a_server_asks_for_is_kept(serve: Make, connect: Make) -> None:
     server = serve()
     server.retry_after = "1"
@@ -230,6 +233,7 @@ def test_the_pause_that_a_server_asks_for_is_kept(serve: Make, connect: Make) ->
     assert server.posts[1][0] - server.posts[0][0] >= 1.0
 
 
+@pytest.mark.slow
 def test_a_hang_ends_at_the_deadline(serve: Make, connect: Make) -> None:
     server = serve(has_instance=False)
     server.hang_s = 3
@@ -397,6 +401,7 @@ def test_programs_are_run_and_judged_at_the_other_end(
     assert box.judge(adds, asserts, LIMITS).passed == 1
 
 
+@pytest.mark.slow
 def test_a_pool_of_64_workers_on_one_server_loses_nothing_and_runs_nothing_twice(
     serve: Make,
 ) -> None:

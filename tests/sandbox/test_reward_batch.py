@@ -249,6 +249,7 @@ def test_what_a_rollout_lacks_is_said_before_anything_is_judged(counted: Counted
     assert counted.jobs == []
 
 
+@pytest.mark.slow
 def test_streamed_rewards_come_as_they_are_known(counted: Counted, tmp_path: Path) -> None:
     batch = [rollout("import time; time.sleep(0.5); print(2)"), rollout(RIGHT), rollout(WRONG)]
     with Rewarder(counted, cache=tmp_path / "verdicts") as rewarder:
@@ -286,6 +287,7 @@ def _children(parent: int) -> set[int]:
     return found
 
 
+@pytest.mark.slow
 def test_a_box_that_breaks_costs_another_try_and_never_a_zero() -> None:
     before = _children(os.getpid())
     slow = rollout("import time; time.sleep(0.7); print(2 * int(input()))")

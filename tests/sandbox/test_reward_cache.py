@@ -174,6 +174,7 @@ def _right(cache: VerdictCache, count: int) -> int:
     return len(found)
 
 
+@pytest.mark.slow
 def test_processes_write_at_once_and_nothing_is_lost(tmp_path: Path) -> None:
     writers = [_writer(tmp_path / "verdicts", 700 * n, 700) for n in range(3)]
     for writer in writers:
@@ -185,6 +186,7 @@ def test_processes_write_at_once_and_nothing_is_lost(tmp_path: Path) -> None:
     assert not [p for p in tmp_path.iterdir() if "broken" in p.name]
 
 
+@pytest.mark.slow
 def test_a_writer_that_is_killed_leaves_a_file_that_works(tmp_path: Path) -> None:
     path = tmp_path / "verdicts"
     for delay_s in (0.02, 0.05, 0.11):

@@ -15,6 +15,7 @@ from sandbox.cases import StdioTests
 from sandbox.tests_json import tests_to_json
 
 
+@pytest.mark.slow
 def test_a_program_is_run_and_its_outcome_comes_back_whole(server: Any) -> None:
     program = Program(
         source="import sys; print(open('a/b').read(), sys.argv[1], input())",
@@ -30,6 +31,7 @@ def test_a_program_is_run_and_its_outcome_comes_back_whole(server: Any) -> None:
     assert outcome.files == {"a/b": b"file"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("source", "kind"), [("print(5)", "passed"), ("print(6)", "wrong")])
 def test_a_program_is_judged(server: Any, source: str, kind: str) -> None:
     tests = tests_to_json(StdioTests.of(("", "5")))
@@ -220,6 +222,7 @@ def test_a_repeated_key_gets_the_answer_of_the_first_run(server: Any, server_kit
     assert len({x.json()["stdout"] for x in (first, other, none)}) == 3
 
 
+@pytest.mark.slow
 def test_the_same_key_at_the_same_time_runs_once(server: Any, server_kit: Any) -> None:
     before = server.counted("results_total")
     body = {"program": {"source": "import time; time.sleep(0.5); " + server_kit.TOKEN}}

@@ -44,6 +44,7 @@ def test_a_program_that_fails_is_failed_with_its_code_and_words(url: str) -> Non
     assert ask(code="import os; os.kill(os.getpid(), 9)").run_result.return_code == -9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", ["while True: pass", "import time; time.sleep(60)"])
 def test_a_time_out_has_no_return_code_and_keeps_what_was_printed(url: str, code: str) -> None:
     answer = ask(code=f"print('partial', flush=True)\n{code}", run_timeout=0.5)
@@ -100,6 +101,7 @@ def test_a_mode_that_is_not_served_is_the_sandboxs_error_and_no_verdict(url: str
         ask(language="lean", code="x")
 
 
+@pytest.mark.slow
 def test_verls_request_is_answered_as_verl_reads_it(url: str) -> None:
     """The fields and the waiting time of verl's client."""
     body = {

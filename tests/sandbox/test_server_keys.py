@@ -46,6 +46,7 @@ def test_a_new_key_is_printed_once_and_only_its_digest_kept(tmp_path: Path) -> N
     assert (keys.owner(key), keys.owner(key[:-1]), keys.owner("")) == ("bob", None, None)
 
 
+@pytest.mark.slow
 def test_a_request_with_a_known_key_is_served_however_it_carries_it(keyed: Any) -> None:
     server, key = keyed
     body = {"program": {"source": "print(1)"}}
@@ -57,6 +58,7 @@ def test_a_request_with_a_known_key_is_served_however_it_carries_it(keyed: Any) 
     assert key not in "".join(server.log)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", ["", "Bearer", "Bearer sbx_wrong", "Basic ?", "Bearer \xff"])
 def test_a_request_without_a_known_key_is_401(keyed: Any, value: str) -> None:
     server, _ = keyed

@@ -26,6 +26,7 @@ def test_a_program_runs_with_its_words_and_stdin(server: Any) -> None:
     assert "compile" not in answer
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("code", "exit_code", "signal", "status"),
     [

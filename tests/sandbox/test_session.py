@@ -94,6 +94,7 @@ def test_a_cell_that_is_no_python_says_where(session: Session) -> None:
     assert session.run("(7\n% 4)\n").value == "3"
 
 
+@pytest.mark.slow
 def test_a_cell_may_await_and_the_loop_is_kept(session: Session) -> None:
     result = session.run(
         "import asyncio\nqueue = asyncio.Queue()\n"
@@ -169,6 +170,7 @@ def test_matplotlibs_figures_are_shown(session: Session) -> None:
     assert session.run("1").displays == ()
 
 
+@pytest.mark.slow
 def test_an_endless_cell_is_interrupted_and_the_state_kept(session: Session) -> None:
     session.run("kept = 'yes'")
     result = session.run("n = 0\nwhile True:\n    n += 1")
@@ -178,6 +180,7 @@ def test_an_endless_cell_is_interrupted_and_the_state_kept(session: Session) -> 
     assert session.run("kept, n > 1000").value == "('yes', True)"
 
 
+@pytest.mark.slow
 def test_a_sleeping_cell_is_interrupted_by_the_wall_clock(session: Session) -> None:
     session.cell_wall_s = 1
     result = session.run("import time\ntry:\n    time.sleep(100)\nfinally:\n    print('put away')")
@@ -187,6 +190,7 @@ def test_a_sleeping_cell_is_interrupted_by_the_wall_clock(session: Session) -> N
     _still_works(session)
 
 
+@pytest.mark.slow
 def test_a_waiting_cells_child_goes_with_the_interrupt(session: Session) -> None:
     session.cell_wall_s = 1
     result = session.run("import subprocess\nsubprocess.run(['sleep', '1000'])")
@@ -329,6 +333,7 @@ def test_the_event_loop_runs_on_beside_a_cell() -> None:
     assert result.value == "'done'" and turns > 5
 
 
+@pytest.mark.slow
 def test_a_cell_that_nobody_waits_for_any_more_is_interrupted(session: Session) -> None:
     async def give_up() -> float:
         session.run("kept = 1")
@@ -363,6 +368,7 @@ def test_a_closed_session_says_so(session: Session) -> None:
     other.close()
 
 
+@pytest.mark.slow
 def test_closing_ends_a_running_cell() -> None:
     session = Session(limits=LIMITS, cell_s=30)
     timer = threading.Timer(0.5, session.close)

@@ -122,6 +122,7 @@ def test_a_forbidden_call_is_told_apart(session: Session) -> None:
     _starts_anew(session)
 
 
+@pytest.mark.slow
 def test_running_out_of_memory_is_told_apart(session: Session) -> None:
     session.cell_s = 10
     result = session.run("kept = 1\nx = bytearray(10**12)")
@@ -142,6 +143,7 @@ def test_a_cell_without_streams_still_has_a_result(session: Session) -> None:
     assert (result.stdout, result.stderr) == ("again\n", "too\n")
 
 
+@pytest.mark.slow
 def test_a_reply_sent_twice_is_not_taken_for_the_next_cells(session: Session) -> None:
     result = session.run(FORGE + "os.write(5, reply(found()))\n'honest'")
     assert result.value == "forged"  # its own result is the cell's to forge
@@ -203,6 +205,7 @@ def _alive(mark: str) -> bool:
     return False
 
 
+@pytest.mark.slow
 def test_what_children_write_later_is_the_later_cells(session: Session) -> None:
     session.run("import subprocess\nsubprocess.Popen(['sh', '-c', 'sleep 0.3; echo late'])")
     assert session.run("import time\ntime.sleep(0.8)").stdout == "late\n"

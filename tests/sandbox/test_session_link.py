@@ -83,6 +83,7 @@ def test_what_is_no_reply_loses_the_link(raw: bytes, ends: tuple[Link, socket.so
             pass
 
 
+@pytest.mark.slow
 def test_nothing_waits_without_an_end(ends: tuple[Link, socket.socket]) -> None:
     link, theirs = ends
     began = time.monotonic()

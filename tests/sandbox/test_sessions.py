@@ -57,6 +57,7 @@ def test_a_new_session_of_a_kept_zygote_knows_nothing_of_the_last() -> None:
         assert len(sessions) == 0
 
 
+@pytest.mark.slow
 def test_idle_sessions_are_swept_and_busy_ones_are_not() -> None:
     with Sessions(most=2, idle_s=0.5) as sessions:
         idle, busy = sessions.open(LIMITS, 5), sessions.open(LIMITS, 5)
@@ -76,6 +77,7 @@ def test_idle_sessions_are_swept_and_busy_ones_are_not() -> None:
         assert sessions.run(busy, "4").value == "4"
 
 
+@pytest.mark.slow
 def test_many_threads_share_the_sessions() -> None:
     with Sessions(most=3, spare=3) as sessions:
         refused, values = [0], []

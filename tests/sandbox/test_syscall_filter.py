@@ -42,6 +42,7 @@ OPEN = {"kill": "ok", "chmod": "ok", "utime": "ok", "pair": "ok", "own limit": "
 ALWAYS = {"inet": "97", "parent's limit": "1", "nice of a user": "1"}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not kernel.machine_is_known(), reason="the tables know x86_64 and aarch64")
 @pytest.mark.parametrize(
     ("most", "rest", "refused"),

@@ -71,6 +71,7 @@ def same(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
+@pytest.mark.slow
 @given(values)
 def test_a_value_comes_back_with_the_same_types_and_contents(value: Any) -> None:
     assert same(wire.decode(wire.encode(value)), value)
@@ -236,6 +237,7 @@ def test_any_text_is_a_value_or_a_wire_error(text: str) -> None:
     _read(text)
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(json_values)
 def test_any_json_is_a_value_or_a_wire_error(value: Any) -> None:

@@ -152,6 +152,7 @@ def test_help_of_a_room_is_the_rooms_own(room):
     assert "seedcoder train" in done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("how", "code", "said"),
     [
@@ -167,6 +168,7 @@ def test_every_way_to_end_has_its_exit_code_and_at_most_one_line(room, how, code
     assert (done.returncode, done.stderr) == (code, said)
 
 
+@pytest.mark.slow
 def test_text_that_the_terminal_cannot_write_is_escaped(room, monkeypatch):
     assert seedcoder("train", "--how", "odd", path=room).stdout == "\\ud800 ✓\n"
     monkeypatch.setenv("PYTHONIOENCODING", "ascii")
@@ -211,6 +213,7 @@ def test_a_reader_that_leaves_early_is_no_traceback():
     assert "Traceback" not in said
 
 
+@pytest.mark.slow
 def test_a_room_that_is_not_built_says_so_in_one_line(tmp_path):
     (tmp_path / "train").mkdir()
     (tmp_path / "train" / "__init__.py").write_text("")
@@ -233,6 +236,7 @@ def test_a_room_whose_extra_is_missing_says_how_to_get_it(room):
     )
 
 
+@pytest.mark.slow
 def test_logs_go_to_stderr_at_the_level_that_was_asked_for(room):
     (room / "train" / "cli.py").write_text(
         "import logging, typer\n"

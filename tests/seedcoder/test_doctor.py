@@ -73,6 +73,7 @@ def test_a_weaker_box_is_not_ready_and_the_remedy_is_said(sandbox):
     assert "Not ready" in done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("source", "said"),
     [

@@ -68,6 +68,7 @@ def test_many_threads_may_count():
     assert out.getvalue().startswith("rows: 800 of 800 (100%)")
 
 
+@pytest.mark.slow
 def test_a_terminal_gets_a_bar_and_stdout_stays_clean():
     script = (
         "import time\n"

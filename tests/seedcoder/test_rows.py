@@ -37,6 +37,7 @@ def last_of_each(written):
     return list(kept.values())
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=60)
 @given(written=st.lists(rows, max_size=8))
 def test_rows_come_back_as_they_went_in_and_the_last_of_a_key_wins(tmp_path_factory, written):
@@ -48,6 +49,7 @@ def test_rows_come_back_as_they_went_in_and_the_last_of_a_key_wins(tmp_path_fact
     assert read_rows(path) == last_of_each(written)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=60)
 @given(written=st.lists(rows, min_size=1, max_size=5), more=rows, data=st.data())
 def test_a_file_cut_at_any_byte_loses_the_torn_line_only_and_glues_nothing_to_it(
@@ -134,6 +136,7 @@ with RowFile(Path(sys.argv[1])) as file:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [100, 20_000_000])
 def test_a_writer_killed_in_the_middle_loses_no_row_it_was_told_is_kept(tmp_path, size):
     path = tmp_path / "rows.jsonl"

@@ -106,6 +106,7 @@ def suffix(case: str, **more: Any) -> dict[str, Any]:
     return {"model": "writes", "prompt": BEFORE.format(case), "suffix": AFTER, **more}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", ["echoes the file", "goes on", "stops"])
 def test_a_suffix_is_answered_with_the_middle_alone(gateway: httpx.Client, case: str) -> None:
     said = asked(gateway, "/v1/completions", **suffix(case))
@@ -114,6 +115,7 @@ def test_a_suffix_is_answered_with_the_middle_alone(gateway: httpx.Client, case:
     assert said["object"] == "text_completion" and said["model"] == "writes"
 
 
+@pytest.mark.slow
 def test_a_stream_says_the_same_as_the_whole(gateway: httpx.Client) -> None:
     options = {"include_usage": True}
     came = events(gateway, "/v1/completions", **suffix("goes on", stream_options=options))

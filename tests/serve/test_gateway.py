@@ -33,6 +33,7 @@ def house(gateway_kit: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> 
         yield up
 
 
+@pytest.mark.slow
 def test_models_are_listed_under_all_their_names(house: Any) -> None:
     listed = house.client.get("/v1/models").json()
     names = [one["id"] for one in listed["data"]]
@@ -44,6 +45,7 @@ def test_models_are_listed_under_all_their_names(house: Any) -> None:
     assert house.client.get("/v1/models/talker-alias").json()["root"] == "talker"
 
 
+@pytest.mark.slow
 def test_an_unknown_model_is_a_404_that_lists_the_known(house: Any, gateway_kit: Any) -> None:
     for answer in (house.chat("nobody"), house.client.get("/v1/models/nobody")):
         error = gateway_kit.refused(answer, 404)
@@ -259,6 +261,7 @@ def test_counters_tell_tokens_and_times_by_model(house: Any) -> None:
     assert house.counted("engine_state", state="ready") == 5
 
 
+@pytest.mark.slow
 def test_every_route_asks_for_a_key_where_there_are_keys(gateway_kit: Any, tmp_path: Path) -> None:
     store = KeyStore(tmp_path / "keys.sqlite", make=True)
     _, good = store.add("ada")

@@ -67,6 +67,7 @@ def say(said: Any, status: int, data: bytes, kind: str = JSON, **headers: str) -
     said.status, said.data, said.kind, said.headers = status, data, kind, headers
 
 
+@pytest.mark.slow
 def test_the_model_bears_our_name_and_words_stay_as_they_are(script: Any, gateway_kit: Any) -> None:
     up, said = script
     say(said, 200, GOOD)
@@ -78,6 +79,7 @@ def test_the_model_bears_our_name_and_words_stay_as_they_are(script: Any, gatewa
     assert gateway_kit.text_of(events) == '"model":"theirs"'
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("status", "data", "ours", "word"),
     [

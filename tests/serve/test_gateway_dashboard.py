@@ -7,10 +7,13 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 DASHBOARD = Path(__file__).parents[2] / "docs" / "grafana.json"
 _SERIES = re.compile(r"seedcoder_serve_\w+")
 
 
+@pytest.mark.slow
 def test_every_series_of_the_dashboard_is_told_and_every_one_told_is_shown(
     gateway_kit: Any, tmp_path: Path
 ) -> None:

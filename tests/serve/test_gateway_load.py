@@ -46,6 +46,7 @@ def begin(up: Any, body: dict[str, Any], kit: Any) -> socket.socket:
     return connection
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_stream", [True, False])
 def test_a_client_that_leaves_frees_its_engine_within_two_seconds(
     slow: Any, gateway_kit: Any, is_stream: bool
@@ -61,6 +62,7 @@ def test_a_client_that_leaves_frees_its_engine_within_two_seconds(
     assert slow.counted("running", model="slow") == 0
 
 
+@pytest.mark.slow
 def test_those_beyond_the_queue_are_told_when_to_come_again(slow: Any, gateway_kit: Any) -> None:
     running = [begin(slow, SLOW, gateway_kit) for _ in range(2)]
     gateway_kit.until(lambda: slow.counted("running", model="slow") == 2)

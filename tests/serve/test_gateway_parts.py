@@ -220,6 +220,7 @@ def test_a_whole_answer_has_all_that_its_stream_had() -> None:
     assert second["message"] == {"role": "assistant", "content": "b"}
 
 
+@pytest.mark.slow
 def test_a_request_is_a_span_of_its_clients_trace(gateway_kit: Any, tmp_path: Path) -> None:
     posted: list[bytes] = []
 
@@ -250,6 +251,7 @@ def test_a_request_is_a_span_of_its_clients_trace(gateway_kit: Any, tmp_path: Pa
     assert b"hush-hush" not in sent and json.dumps(body).encode() not in sent
 
 
+@pytest.mark.slow
 def test_prompts_are_logged_only_where_the_recipe_says_so(gateway_kit: Any, tmp_path: Path) -> None:
     with gateway_kit.gateway(tmp_path, {"talker": {}}, {"logs_prompts": True}) as up:
         body = {"model": "talker", "messages": [{"role": "user", "content": "tell-me"}]}
@@ -259,6 +261,7 @@ def test_prompts_are_logged_only_where_the_recipe_says_so(gateway_kit: Any, tmp_
         assert "prompt id=asked-1" in line
 
 
+@pytest.mark.slow
 def test_a_gateway_that_others_could_use_unasked_is_not_started(
     gateway_kit: Any, tmp_path: Path
 ) -> None:
@@ -269,6 +272,7 @@ def test_a_gateway_that_others_could_use_unasked_is_not_started(
         assert done.returncode == 2 and said in done.stderr and "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_two_models_of_one_name_are_a_line_and_exit_2(gateway_kit: Any, tmp_path: Path) -> None:
     models = {"a": {"card": ""}, "a-alias": {}}
     recipe = gateway_kit.write_recipe(tmp_path, models)
@@ -277,6 +281,7 @@ def test_two_models_of_one_name_are_a_line_and_exit_2(gateway_kit: Any, tmp_path
     assert done.returncode == 2 and "two models answer to 'a-alias'" in done.stderr
 
 
+@pytest.mark.slow
 def test_an_address_that_is_taken_is_exit_3(gateway_kit: Any, tmp_path: Path) -> None:
     import socket
 

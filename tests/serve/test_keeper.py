@@ -112,6 +112,7 @@ def is_alive(pid: int) -> bool:
         return False
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loop", [asyncio.run, uvloop.run])
 def test_an_engine_becomes_ready_and_is_ended_in_good_order(
     tmp_path: Path, loop: Callable[[Coroutine[Any, Any, None]], None]
@@ -167,6 +168,7 @@ def test_an_engine_killed_with_9_comes_back_and_its_family_is_gone(tmp_path: Pat
     with_keeper(engine(tmp_path, "family"), work)
 
 
+@pytest.mark.slow
 def test_an_engine_that_cannot_start_is_said_so_with_its_last_words(tmp_path: Path) -> None:
     pauses: list[str] = []
 
@@ -186,6 +188,7 @@ def test_an_engine_that_cannot_start_is_said_so_with_its_last_words(tmp_path: Pa
     assert pauses == ["0.1 s", "0.2 s", "0.4 s", "0.4 s"]
 
 
+@pytest.mark.slow
 def test_an_engine_that_never_gets_healthy_is_said_so_and_ended(tmp_path: Path) -> None:
     terms = Terms(start_s=1, backoff_s=30, answer_s=0.5)
 
@@ -231,6 +234,7 @@ def test_a_stuck_engine_is_started_again(tmp_path: Path) -> None:
     with_keeper(engine(tmp_path), work)
 
 
+@pytest.mark.slow
 def test_a_report_makes_it_look_at_once(tmp_path: Path) -> None:
     terms = Terms(start_s=20, check_s=600, backoff_s=0.1)
 
@@ -249,6 +253,7 @@ def test_a_report_makes_it_look_at_once(tmp_path: Path) -> None:
     with_keeper(engine(tmp_path), work, terms=terms)
 
 
+@pytest.mark.slow
 def test_an_answer_under_way_is_drained(tmp_path: Path) -> None:
     async def work() -> None:
         keeper = Keeper(engine(tmp_path), log_dir=tmp_path)
@@ -270,6 +275,7 @@ def test_an_answer_under_way_is_drained(tmp_path: Path) -> None:
     asyncio.run(work())
 
 
+@pytest.mark.slow
 def test_one_that_will_not_end_is_killed_when_its_time_is_over(tmp_path: Path) -> None:
     seen: list[int] = []
 
@@ -283,6 +289,7 @@ def test_one_that_will_not_end_is_killed_when_its_time_is_over(tmp_path: Path) -
     assert not any(map(is_alive, seen))
 
 
+@pytest.mark.slow
 def test_a_loop_that_ends_first_leaves_nothing_to_the_collector(tmp_path: Path) -> None:
     """What the collector would have to close then becomes an error of the test run."""
     seen: list[int] = []
@@ -473,6 +480,7 @@ def test_a_server_that_refuses_the_key_is_said_so(tmp_path: Path, key: str, stat
         asyncio.run(life())
 
 
+@pytest.mark.slow
 def test_engines_of_one_device_start_one_after_the_other(tmp_path: Path) -> None:
     terms = Terms(start_s=20, device="gpu 0")
 

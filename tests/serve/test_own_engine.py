@@ -76,6 +76,7 @@ def test_a_wrong_option_is_said_in_one_line(
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["scripted", "transformers"])
 def test_the_command_line_knows_every_option(tmp_path: Path, kind: str) -> None:
     from serve.engines import own_engine

@@ -63,6 +63,7 @@ def test_the_whole_answer_is_the_stream_put_together(engine: Any, own_kit: Modul
         assert len({event["id"] for event in events}) == 1
 
 
+@pytest.mark.slow
 def test_every_token_is_an_event_of_its_own_however_fast_they_come(
     engine: Any, own_kit: ModuleType
 ) -> None:
@@ -225,6 +226,7 @@ def test_a_client_that_goes_away_is_spoken_to_no_more(
         own_kit.until(lambda: engine.load() == (0, 0))
 
 
+@pytest.mark.slow
 def test_who_does_not_read_is_waited_for_and_holds_up_nobody(engine: Any) -> None:
     tokens = 30_000
     body = json.dumps({"prompt": "x", "max_tokens": tokens, "stream": True}).encode()

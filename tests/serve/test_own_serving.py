@@ -24,6 +24,7 @@ def said(*words: str) -> tuple[int, str]:
     return done.returncode, done.stderr.strip().splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_an_answer_under_way_is_finished_and_no_new_one_begun(own_kit: ModuleType) -> None:
     with own_kit.served("scripted", "--tokens-per-s", "100") as engine:
         events = engine.events("/v1/completions", prompt="x", max_tokens=100)
@@ -38,6 +39,7 @@ def test_an_answer_under_way_is_finished_and_no_new_one_begun(own_kit: ModuleTyp
         assert engine.process.wait(30) == 0
 
 
+@pytest.mark.slow
 def test_a_drain_ends_when_its_time_is_over(own_kit: ModuleType) -> None:
     with own_kit.served("scripted", "--tokens-per-s", "1", "--drain-s", "0.2") as engine:
         events = engine.events("/v1/completions", prompt="x", max_tokens=10_000)
@@ -47,6 +49,7 @@ def test_a_drain_ends_when_its_time_is_over(own_kit: ModuleType) -> None:
             list(events)
 
 
+@pytest.mark.slow
 def test_a_second_signal_ends_at_once(own_kit: ModuleType) -> None:
     with own_kit.served("scripted", "--tokens-per-s", "1") as engine:
         events = engine.events("/v1/completions", prompt="x", max_tokens=10_000)
@@ -57,6 +60,7 @@ def test_a_second_signal_ends_at_once(own_kit: ModuleType) -> None:
         events.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "code", "line"),
     [

@@ -121,6 +121,7 @@ def test_a_program_is_run_with_its_stdin_and_measured(runner: Runner) -> None:
     assert ran["figures"][2].endswith("MiB")
 
 
+@pytest.mark.slow
 def test_an_endless_loop_is_stopped_by_its_limit(runner: Runner) -> None:
     ran = asyncio.run(runner.run("print('begun', flush=True)\nwhile True: pass", language="python"))
     assert (ran["kind"], ran["stdout"]) == ("timeout", "begun\n")
@@ -179,6 +180,7 @@ def test_each_check_has_a_verdict_of_its_own(runner: Runner) -> None:
     assert (found[4].expected, found[4].got) == ("3", "2")
 
 
+@pytest.mark.slow
 def test_a_check_that_loops_for_ever_does_not_hold_up_the_next(runner: Runner) -> None:
     found = judged(runner, "assert slow(1) == 1\nassert total([]) == 0\n")
     assert [one.kind for one in found] == [Kind.TIMEOUT, Kind.PASSED]

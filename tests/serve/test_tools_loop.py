@@ -136,6 +136,7 @@ def finishes(events: Sequence[Mapping[str, Any]]) -> list[str]:
     return [c["finish_reason"] for e in events for c in e["choices"] if c["finish_reason"]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("convention", ["text", "native"])
 def test_the_model_gets_the_output_and_the_client_one_answer(
     runner: RunCode, convention: str

@@ -120,6 +120,7 @@ def test_what_was_written_survives_a_kill(path):
     ledger.close()
 
 
+@pytest.mark.slow
 def test_old_records_can_be_forgotten_and_what_was_spent_stays(path):
     ledger = Ledger(path)
     for at_s in (10.0, 20.0, 30.0):
@@ -132,6 +133,7 @@ def test_old_records_can_be_forgotten_and_what_was_spent_stays(path):
     ledger.close()
 
 
+@pytest.mark.slow
 def test_a_report_of_no_database_is_refused(tmp_path):
     with pytest.raises(UsageError, match="no database of keys"):
         report(tmp_path / "none.sqlite")

@@ -40,6 +40,7 @@ def _changes(before: Mapping[str, Blob], after: Mapping[str, Blob]) -> list[Chan
     ]
 
 
+@pytest.mark.slow
 @WAYS
 @given(pairs=st.dictionaries(st.sampled_from(["f", "a b/c", "ü"]), st.tuples(_BLOB, _BLOB)))
 @settings(max_examples=150, deadline=None)

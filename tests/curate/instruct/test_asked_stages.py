@@ -132,6 +132,7 @@ def test_pieces_of_hybrids_hold_code() -> None:
     assert excerpt("x = 1", "python", "k", table, seed=0) == ""
 
 
+@pytest.mark.slow
 def test_rows_are_filtered_by_syntax_correctness_and_difficulty(
     recipe_of: RecipeOf, write_rows: WriteRows, read_rows: ReadRows
 ) -> None:

@@ -65,6 +65,7 @@ class Away:
         """Nothing is held."""
 
 
+@pytest.mark.slow
 def test_failures_of_the_model_are_no_labels_and_are_asked_again(
     recipe_of: RecipeOf, write_rows: WriteRows, read_rows: ReadRows
 ) -> None:

@@ -52,6 +52,7 @@ def test_the_plain_solution_passes_and_is_the_control_of_all_cheats() -> None:
     assert not judge(Program.python(WRONG), tests).ok
 
 
+@pytest.mark.slow
 def test_solutions_are_revised_until_they_pass_or_there_are_no_tries(
     recipe_of: RecipeOf, write_rows: WriteRows, read_rows: ReadRows
 ) -> None:
@@ -149,6 +150,7 @@ def test_tests_that_test_nothing_are_dropped(
     }
 
 
+@pytest.mark.slow
 def test_problems_are_kept_by_their_pass_rate(
     recipe_of: RecipeOf, write_rows: WriteRows, read_rows: ReadRows
 ) -> None:
@@ -170,6 +172,7 @@ def test_problems_are_kept_by_their_pass_rate(
     assert rows[0]["verified"] == "reference"
 
 
+@pytest.mark.slow
 def test_a_problem_from_corrected_solutions_says_the_signature_that_its_tests_call(
     recipe_of: RecipeOf, write_rows: WriteRows, read_rows: ReadRows
 ) -> None:

@@ -204,6 +204,7 @@ def fast(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]
     return recipe.out, train(recipe)
 
 
+@pytest.mark.slow
 def test_the_quick_scorer_learns_what_the_labels_say(fast: tuple[Path, dict[str, Any]]) -> None:
     folder, card = fast
     assert card["measured"]["class_averaged_mae"] < 1 < card["measured"]["mean_class_averaged_mae"]
@@ -219,6 +220,7 @@ def test_the_quick_scorer_learns_what_the_labels_say(fast: tuple[Path, dict[str,
     assert scorer.scores([], []) == [] and 0 <= scorer.scores([""], [""])[0] <= 10
 
 
+@pytest.mark.slow
 def test_the_same_labels_and_seed_make_the_same_scorer(
     fast: tuple[Path, dict[str, Any]], tmp_path: Path
 ) -> None:
@@ -232,6 +234,7 @@ def test_the_same_labels_and_seed_make_the_same_scorer(
     assert score(scorer=tmp_path / "s").settings() == score(scorer=folder).settings()
 
 
+@pytest.mark.slow
 def test_a_corpus_is_scored_and_its_bottom_dropped(
     fast: tuple[Path, dict[str, Any]], tmp_path: Path
 ) -> None:
@@ -326,6 +329,7 @@ def test_wrong_files_are_told_in_one_line(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.jsonl", "l.jsonl"]
 
 
+@pytest.mark.slow
 def test_the_commands_train_measure_and_apply(tmp_path: Path) -> None:
     pytest.importorskip("fasttext")
     labels = _labels(tmp_path / "l.jsonl")

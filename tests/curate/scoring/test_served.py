@@ -73,6 +73,7 @@ def server() -> Iterator[tuple[str, list[Any]]]:
     thread.join()
 
 
+@pytest.mark.slow
 def test_a_server_is_sent_tokens_and_gives_scores(
     folder: Path, server: tuple[str, list[Any]]
 ) -> None:

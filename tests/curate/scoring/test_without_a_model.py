@@ -122,6 +122,7 @@ def _rated(path: Path, count: int = 240) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_the_linear_scorer_learns_a_rule_and_sees_damage(tmp_path: Path) -> None:
     recipe = ScorerRecipe(
         labels=_rated(tmp_path / "l.jsonl"), out=tmp_path / "s", kind="linear", test_share=0.25,
@@ -147,6 +148,7 @@ def test_the_linear_scorer_learns_a_rule_and_sees_damage(tmp_path: Path) -> None
         order_held(scorer, [])
 
 
+@pytest.mark.slow
 def test_order_counts_where_shuffled_copies_are_learnt(tmp_path: Path) -> None:
     labels = _rated(tmp_path / "l.jsonl")
     held = {}

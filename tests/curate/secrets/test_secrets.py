@@ -224,6 +224,7 @@ _PIECES = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(texts=st.lists(st.builds("".join, _PIECES), min_size=1, max_size=4))
 def test_whatever_the_text_nothing_is_left_and_nothing_else_is_changed(texts: list[str]) -> None:
@@ -247,6 +248,7 @@ def test_whatever_the_text_nothing_is_left_and_nothing_else_is_changed(texts: li
         assert once.endswith(data[found[-1].end :] if found else data)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(len(ENGINES) == 1, reason="hyperscan is not installed")
 @settings(max_examples=150, deadline=None)
 @given(text=st.builds("".join, _PIECES))
@@ -270,6 +272,7 @@ def test_no_text_takes_more_than_its_length_is_worth(evil: str, engine: Engine) 
     assert cpu_s(evil) < 12 * quarter + 0.5  # quadratic would be 16 times, from seconds on
 
 
+@pytest.mark.slow
 def test_a_recipe_reads_the_redacted_text_beside_the_document(tmp_path: Path) -> None:
     key = _made(MEANT["github token"])
     file = tmp_path / "a.jsonl"

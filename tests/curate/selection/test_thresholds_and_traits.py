@@ -95,6 +95,7 @@ def test_imports_are_the_packages_each_once(language: str, text: str, found: lis
     assert imports_of(text, language) == found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("language", ["c", "python", "haskell", "html", "common lisp", "shell"])
 def test_no_text_takes_time_beyond_its_length(language: str) -> None:
     """By squares of the length this would not end: 200 kB of what opens and never closes."""

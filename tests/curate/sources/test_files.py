@@ -248,6 +248,7 @@ def test_texts_that_wait_on_disk_are_the_same(
     assert len(in_memory[0]) == 30 and {one.licence for one in in_memory[0].values()} == {"MIT"}
 
 
+@pytest.mark.slow
 @given(st.lists(st.text(max_size=30), max_size=8), st.sampled_from(["tar", "zip"]))
 @example(names=["\0", "a"], kind="zip")
 @settings(deadline=None, max_examples=150)

@@ -99,6 +99,7 @@ def test_a_torn_warc_gives_what_came_before(curate_data: Path, tmp_path: Path) -
     assert "more than 2000 bytes" in refused.values()
 
 
+@pytest.mark.slow
 def test_sources_of_all_kinds_feed_one_recipe(tmp_path: Path) -> None:
     (tmp_path / "p").mkdir()
     (tmp_path / "p" / "a.py").write_text("print(1)")

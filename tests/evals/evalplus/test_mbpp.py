@@ -96,6 +96,7 @@ def test_a_completion_is_the_program_as_it_stands(tiny: Mbpp, evalplus_pool: Poo
     assert evalplus_pool.judge(tiny.program(problem, fenced, CHAT), tiny.tests(problem)).ok
 
 
+@pytest.mark.slow
 def test_a_class_that_the_asserts_need_is_there_without_the_candidates(
     tiny: Mbpp, evalplus_pool: Pool
 ) -> None:

@@ -44,6 +44,7 @@ def test_blocks_and_subsequences_are_told_apart() -> None:
     assert indel_ratio(written, gold) == 0.60  # "abcdef": 2*6 of 20
 
 
+@pytest.mark.slow
 @given(st.text("ab c", max_size=12), st.text("ab c", max_size=12))
 @settings(max_examples=300, deadline=None)
 def test_bit_vectors_agree_with_the_tables_of_the_textbook(first: str, second: str) -> None:

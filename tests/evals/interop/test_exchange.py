@@ -91,6 +91,7 @@ def _lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["solution", "completion"])
 def test_samples_that_went_out_and_came_back_have_the_same_verdicts(
     run: Result, tmp_path: Path, form: Any
@@ -124,6 +125,7 @@ def test_evalplus_reads_our_samples(run: Result, tmp_path: Path) -> None:
     assert read[6] == ["HumanEval/0", ["_identifier", "completion", "task_id"]]
 
 
+@pytest.mark.slow
 def test_an_import_goes_on_where_it_was_cut_off_and_can_be_regraded(
     run: Result, tmp_path: Path
 ) -> None:
@@ -142,6 +144,7 @@ def test_an_import_goes_on_where_it_was_cut_off_and_can_be_regraded(
     assert regrade(first.folder).changed == {}
 
 
+@pytest.mark.slow
 def test_a_program_is_judged_as_it_stands(write: Write, tmp_path: Path) -> None:
     # What the chat protocol would drop as show, and what it would take for a reply.
     problem = HumanEval().problems()[0]
@@ -187,6 +190,7 @@ def test_files_that_are_no_runs_are_refused(tmp_path: Path) -> None:
         import_samples(tmp_path / "none", "evalplus", bench="humaneval", root=tmp_path)
 
 
+@pytest.mark.slow
 def test_a_chat_has_no_completions_to_export(
     write_answers: Any, make_recipe: Any, humaneval: HumanEval, tmp_path: Path
 ) -> None:
@@ -321,6 +325,7 @@ def _lcb_data(folder: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_livecodebenchs_outputs_come_in_and_go_out(tmp_path: Path) -> None:
     options = {"path": str(_lcb_data(tmp_path))}
     codes = ["n = int(input())\nprint(n * n)", "print(8)"]
@@ -379,6 +384,7 @@ def test_outputs_that_do_not_fit_are_one_line(tmp_path: Path, rows: list[Any], s
         import_samples(path, "lcb", bench="livecodebench", options=options, root=tmp_path)
 
 
+@pytest.mark.slow
 def test_the_commands_do_both(run: Result, tmp_path: Path) -> None:
     out, cli = tmp_path / "samples.jsonl", CliRunner()
     done = cli.invoke(app, ["export", str(run.folder), "--out", str(out), "--format", "evalplus"])

@@ -147,6 +147,7 @@ def _judged(pool: Pool, bench: MultiplE, text: str, *, whole: bool = False) -> V
     return pool.judge(program, bench.tests(problem), bench.limits(problem))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", HEAVY)
 def test_in_each_language_right_passes_and_nothing_else_does(
     tmp_path: Path, pool: Pool, code: str

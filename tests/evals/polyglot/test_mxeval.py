@@ -75,6 +75,7 @@ def _judged(pool: Pool, bench: Mxeval, text: str, style: Style | None = COMPLETI
     return pool.judge(program, bench.tests(problem), bench.limits(problem))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("language", HEAVY)
 def test_in_each_language_right_passes_and_wrong_does_not(
     pool: Pool, bench_of: Callable[[str], Mxeval], language: str

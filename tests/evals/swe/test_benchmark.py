@@ -67,6 +67,7 @@ def test_shares_and_what_became_of_the_patch_are_measured(tiny: Any, pool: Pool)
         assert tuple(bench.values(problem, program, verdict).values()) == shares, patch
 
 
+@pytest.mark.slow
 def test_a_reply_is_taken_as_the_patch_or_for_its_last_diff_block(tiny: Any) -> None:
     patch = tiny.gold("tiny__tiny-1")
     assert patch_in(patch) == patch
@@ -85,6 +86,7 @@ def test_without_a_scaffold_the_reply_itself_is_judged(
     assert {score.metric: score.value for score in result.tally.scores}["patch applied"] == 1.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "words"),
     [

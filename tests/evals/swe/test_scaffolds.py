@@ -151,6 +151,7 @@ def test_malformed_replies_are_told_so_and_do_not_go_on_for_ever(tiny: Any) -> N
     assert "had 2 bash blocks" in str(model.asked[1].prompt)
 
 
+@pytest.mark.slow
 def test_an_endless_agent_ends_with_its_steps_and_what_it_changed_counts(tiny: Any) -> None:
     model = Played(lambda request: _said(request, bash("echo x >> README; sleep 0")))
     (done,) = _episodes(tiny, model, [], steps=3).generate(_first(tiny), Sampling())

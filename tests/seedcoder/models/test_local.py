@@ -113,6 +113,7 @@ def alone(reference: Any, text: str, most_tokens: int) -> tuple[list[int], str]:
     return new, tokenizer.decode(new, skip_special_tokens=True)
 
 
+@pytest.mark.slow
 def test_a_batch_says_what_generate_says_to_each_prompt_alone(model: Model, reference: Any) -> None:
     requests = prompts(14)
     found = by_key(model.generate(iter(requests), Sampling(max_tokens=40)))
@@ -124,6 +125,7 @@ def test_a_batch_says_what_generate_says_to_each_prompt_alone(model: Model, refe
     assert len(found) == 14
 
 
+@pytest.mark.slow
 def test_rows_that_end_at_different_times_do_not_disturb_the_others(
     folder: Path, reference: Any
 ) -> None:
@@ -141,6 +143,7 @@ def test_rows_that_end_at_different_times_do_not_disturb_the_others(
         assert len({reply.tokens for reply in found.values()}) > 3
 
 
+@pytest.mark.slow
 def test_a_prefill_continues_the_chats_generation_prompt(model: Model, reference: Any) -> None:
     turns = (Message(role="system", content="be brief"), Message(role="user", content="def f"))
     request = Request(key="k", prompt=turns, prefill="    return")
@@ -188,6 +191,7 @@ def test_the_first_token_is_not_put_before_a_prompt_twice(tmp_path: Path) -> Non
     assert found["chat", 0].prompt_tokens == len(rendered["input_ids"])
 
 
+@pytest.mark.slow
 def test_samples_depend_on_their_seed_and_not_on_their_neighbours(folder: Path) -> None:
     sampling = Sampling(max_tokens=25, temperature=0.9, top_p=0.8, seed=7)
     requests = prompts(6, seed=3)
@@ -336,6 +340,7 @@ def test_packed_layers_give_what_linear_layers_give(has_bias: bool) -> None:
             torch.testing.assert_close(small(rows), right)
 
 
+@pytest.mark.slow
 def test_other_decoders_run_as_well(tmp_path: Path) -> None:
     for kind in ("qwen2", "mistral"):
         folder = tiny_checkpoint(tmp_path / kind, kind=kind)

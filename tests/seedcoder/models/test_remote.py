@@ -79,6 +79,7 @@ def test_each_sample_is_asked_for_with_its_own_seed(server: Any, model: RemoteMo
     assert sorted(body["seed"] for body in server.seen) == [10, 10, 11, 11, 12, 12]
 
 
+@pytest.mark.slow
 def test_requests_run_at_once_up_to_the_concurrency_and_are_drawn_lazily(
     server: Any, model: RemoteModel
 ) -> None:
@@ -176,6 +177,7 @@ def test_a_500_is_tried_again_and_in_the_end_an_error(server: Any, model: Remote
     assert "503" in reply.error and "still loading" in reply.error and "\n" not in reply.error
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("body", [b"{not json", b"[]", b'{"choices": []}', b'"x"', b"{}", b""])
 def test_a_malformed_answer_is_tried_again_and_then_an_error(
     server: Any, model: RemoteModel, body: bytes

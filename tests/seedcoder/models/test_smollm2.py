@@ -63,6 +63,7 @@ def test_a_cache_that_cannot_be_written_is_one_clear_line(
         smollm2.checkpoint()
 
 
+@pytest.mark.slow
 def test_a_download_that_fails_is_one_clear_line_and_leaves_nothing(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
