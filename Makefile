@@ -86,8 +86,7 @@ check: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(TEST_ENV) $(BIN)/pytest -q $(BESIDE) $(A_FEW) -m "not slow and not alone"
-	$(TEST_ENV) $(BIN)/pytest -q $(A_FEW) -m "not slow and alone"
+	$(TEST_ENV) $(BIN)/pytest -q $(BESIDE) $(A_FEW) -m "not slow"
 
 # A fraction of the longest is run, what their words say of it; all with SEEDCODER_WHOLE=1.
 test: $(VENV)/.dev $(VENV)/.hf browser toolchains docker-engine

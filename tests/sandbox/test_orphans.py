@@ -14,7 +14,7 @@ import pytest
 
 from sandbox.box import BoxName, LocalBox
 
-pytestmark = pytest.mark.alone
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 JUDGING = """
@@ -124,7 +124,6 @@ def _gone(below: set[int], groups: set[Path], temporary: Path) -> list[str]:
         time.sleep(0.1)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGSEGV])
 @pytest.mark.parametrize("name", ["namespace", "restricted"])
 def test_nothing_is_left_when_the_judging_process_is_killed(
@@ -137,7 +136,6 @@ def test_nothing_is_left_when_the_judging_process_is_killed(
     assert _gone(below, groups, tmp_path) == []
 
 
-@pytest.mark.slow
 def test_no_process_is_left_when_guards_are_killed_before_the_judging_process(
     tmp_path: Path, box_of: Callable[[BoxName], LocalBox]
 ) -> None:
