@@ -109,6 +109,8 @@ def _judge_calls(program: Program, tests: CallTests, limits: Limits, slot: Slot)
             first = failure
             answered = index < len(answers)
             kind = Kind.WRONG if answered else reasons.unanswered(ran)
+            if answered and reasons.wrote_too_much(ran.outcome, failure.reason):
+                kind = Kind.OUTPUT
         if tests.stop_early:
             break
     if not honest:

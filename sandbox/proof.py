@@ -175,6 +175,8 @@ def _verdict(
         failure = _failure(report, f"the test's box: {report['reason']}")
     else:
         kind, failure = Kind.WRONG, _failure(report, str(report.get("reason", "")))
+        if reasons.wrote_too_much(outcome, failure.reason):
+            kind = Kind.OUTPUT
     return Verdict(
         kind=kind,
         passed=passed,

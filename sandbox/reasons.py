@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 from typing import Any
 
 from sandbox.outcome import Kind, Outcome
 from sandbox.program import Program
 from sandbox.ran import Ran
 from sandbox.verdict import Failure
+
+_TOO_LARGE = f"[Errno {errno.EFBIG}]"
 
 
 def why(outcome: Outcome) -> str:
@@ -38,6 +41,14 @@ def unanswered(ran: Ran) -> Kind:
     if any(line.startswith("L") and "defines no function" in line for line in ran.answers):
         return Kind.WRONG
     return Kind.CRASHED if ran.outcome.kind is Kind.PASSED else ran.outcome.kind
+
+
+def wrote_too_much(outcome: Outcome, words: str) -> bool:
+    """Return whether a raise that a test saw is only how a run met its cap on output.
+
+    A run may write all it can in the instant before it is ended for that; its next write raises.
+    """
+    return outcome.kind is Kind.OUTPUT and _TOO_LARGE in words
 
 
 def job(program: Program, **more: Any) -> dict[str, Any]:

@@ -220,7 +220,7 @@ class _Packing:
         row = {"kind": "shard", "key": shard.name, "shard": self.shards[-1], "next": following}
         self.run.append(row)
         sequences = sum(one["sequences"] for one in self.shards)
-        self.tell("packed: sequences", sequences, self._expected())
+        self.tell("packed: sequences", sequences, max(sequences, self._expected()))
 
     def _expected(self) -> int:
         return 0 if self.recipe.tokens is None else -(-self.recipe.tokens // self.recipe.length)

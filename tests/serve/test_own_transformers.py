@@ -26,7 +26,17 @@ EOS_ID, THINK_ID = 2, 8
 
 @pytest.fixture(scope="module")
 def engine(own_kit: ModuleType, tiny_checkpoint: Path) -> Iterator[Any]:
-    words = ("--source", str(tiny_checkpoint), "--threads", "1", "--batch", "4")
+    # As exact as what it is compared with: by default weights are bfloat16 on some machines.
+    words = (
+        "--source",
+        str(tiny_checkpoint),
+        "--threads",
+        "1",
+        "--batch",
+        "4",
+        "--dtype",
+        "float32",
+    )
     with own_kit.served("transformers", *words) as engine:
         yield engine
 

@@ -69,7 +69,7 @@ def test_a_small_real_model_goes_through_every_stage(
     recipe = InstructRecipe.model_validate(
         {
             "out": tmp_path / "out",
-            "model": "smollm2:",
+            "model": "smollm2:?dtype=float32",
             "sampling": {"max_tokens": 96, "temperature": 0.7},
             "pool": {"workers": 1},
             "synthesize": {"files": [docs], "queries": [queries], "limit": 1},
