@@ -15,8 +15,9 @@ from sandbox.cases import (
 )
 from sandbox.door import judge, run
 from sandbox.errors import SandboxBroken, SandboxError, SandboxUnavailable, TestsBroken
+from sandbox.jobs import Job
 from sandbox.outcome import Kind, Outcome
-from sandbox.pool import Job, Pool
+from sandbox.pool import Pool
 from sandbox.program import Limits, Program
 from sandbox.project.result import ProjectResult
 from sandbox.project.snapshot import Snapshot

@@ -11,41 +11,18 @@ import contextlib
 import os
 import queue
 import threading
-from collections import deque
-from collections.abc import AsyncIterator, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, wait
-from dataclasses import dataclass, field
-from types import TracebackType
-from typing import cast
+from collections.abc import Iterator
+from concurrent.futures import Future
 
 from sandbox.box import DEFAULT_PACKAGES, Box, open_box
-from sandbox.cases import Tests
-from sandbox.errors import SandboxError
-from sandbox.outcome import Kind, Outcome
-from sandbox.program import Limits, Program
+from sandbox.jobs import Job, Jobs, Result
+from sandbox.outcome import Kind
 from sandbox.verdict import Verdict
-
-Result = Verdict | Outcome
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """A program to judge by `tests`, or without tests just to run.
-
-    key: yours, to know the job again where results come as they complete.
-    """
-
-    program: Program
-    tests: Tests | None = None
-    limits: Limits = field(default_factory=Limits)
-    collect: tuple[str, ...] = ()
-    key: str = ""
-
 
 _Item = tuple[Job, "Future[Result]"]
 
 
-class Pool:
+class Pool(Jobs):
     """`workers` boxes, each in a thread of its own.
 
     workers: default one a core. box, require: see `open_box`. confirm_timeouts: a TIMEOUT counts
@@ -124,18 +101,6 @@ class Pool:
                 result = _once(box, job)
         return result
 
-    def submit(
-        self,
-        program: Program,
-        tests: Tests | None = None,
-        limits: Limits | None = None,
-        *,
-        collect: tuple[str, ...] = (),
-    ) -> Future[Result]:
-        """Queue a job, waiting while the queue is full; its future gives Verdict or Outcome."""
-        job = Job(program=program, tests=tests, limits=limits or Limits(), collect=collect)
-        return self._submit(job)
-
     def _submit(self, job: Job) -> Future[Result]:
         if self._closed:
             raise RuntimeError("this pool is closed")
@@ -164,53 +129,9 @@ class Pool:
         if self._closed and not any(thread.is_alive() for thread in self._threads):
             self._drain()
 
-    def run(self, program: Program, limits: Limits | None = None) -> Outcome:
-        """Run one program and wait for its outcome."""
-        return cast(Outcome, self.submit(program, None, limits).result())
-
-    def judge(self, program: Program, tests: Tests, limits: Limits | None = None) -> Verdict:
-        """Judge one program and wait for the verdict."""
-        return cast(Verdict, self.submit(program, tests, limits).result())
-
-    def map(self, jobs: Iterable[Job], *, ordered: bool = True) -> Iterator[Result | SandboxError]:
-        """Yield a result a job, in order or as completed; a broken box yields its SandboxError.
-
-        Jobs are taken from the iterable only as fast as the pool works. Where they come as
-        completed, use `map_jobs` to know which job each result belongs to.
-        """
-        for _, result in self.map_jobs(jobs, ordered=ordered):
-            yield result
-
-    def map_jobs(
-        self, jobs: Iterable[Job], *, ordered: bool = True
-    ) -> Iterator[tuple[Job, Result | SandboxError]]:
-        """Yield (job, result) as `map` does."""
-        window: deque[tuple[Job, Future[Result]]] = deque()
-        source = iter(jobs)
-        room = 2 * self.workers + 2
-        try:
-            while True:
-                while len(window) < room and (job := next(source, None)) is not None:
-                    window.append((job, self._submit(job)))
-                if not window:
-                    return
-                if not ordered:
-                    wait([future for _, future in window], return_when=FIRST_COMPLETED)
-                    window = deque(sorted(window, key=lambda pair: not pair[1].done()))
-                job, future = window.popleft()
-                yield job, _settled(future)
-        finally:
-            for _, future in window:
-                future.cancel()
-
-    async def arun(self, program: Program, limits: Limits | None = None) -> Outcome:
-        """Run one program without blocking the event loop."""
-        return cast(Outcome, await self._asubmit(Job(program=program, limits=limits or Limits())))
-
-    async def ajudge(self, program: Program, tests: Tests, limits: Limits | None = None) -> Verdict:
-        """Judge one program without blocking the event loop."""
-        job = Job(program=program, tests=tests, limits=limits or Limits())
-        return cast(Verdict, await self._asubmit(job))
+    @property
+    def _room(self) -> int:
+        return 2 * self.workers + 2
 
     async def _asubmit(self, job: Job) -> Result:
         future: Future[Result] = Future()
@@ -224,34 +145,6 @@ class Pool:
             except queue.Full:
                 await asyncio.sleep(0.005)
         return await asyncio.wrap_future(future)
-
-    async def amap(
-        self, jobs: Iterable[Job], *, ordered: bool = True
-    ) -> AsyncIterator[Result | SandboxError]:
-        """Yield results as `map` does, without blocking the event loop."""
-        source = iter(jobs)
-        window: deque[asyncio.Task[Result]] = deque()
-        room = 2 * self.workers + 2
-        try:
-            while True:
-                while len(window) < room and (job := next(source, None)) is not None:
-                    window.append(asyncio.ensure_future(self._asubmit(job)))
-                if not window:
-                    return
-                if ordered:
-                    await asyncio.wait([window[0]])
-                else:
-                    await asyncio.wait(window, return_when=asyncio.FIRST_COMPLETED)
-                    window = deque(sorted(window, key=lambda task: not task.done()))
-                task = window.popleft()
-                error = task.exception()
-                if isinstance(error, SandboxError):
-                    yield error
-                else:
-                    yield task.result()
-        finally:
-            for task in window:
-                task.cancel()
 
     def close(self, *, wait_for_jobs: bool = True) -> None:
         """End the workers: after the jobs that wait, or cancelling those. Idempotent."""
@@ -274,28 +167,6 @@ class Pool:
                 if item is not None and item[1].cancel():
                     item[1].set_running_or_notify_cancel()  # wakes whoever waits for it
 
-    def __enter__(self) -> Pool:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close(wait_for_jobs=kind is None)
-
-    async def __aenter__(self) -> Pool:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await asyncio.to_thread(self.close, wait_for_jobs=kind is None)
-
 
 def _once(box: Box, job: Job) -> Result:
     if job.tests is None:
@@ -307,13 +178,6 @@ def _timed_out(result: Result) -> bool:
     """Return whether any run was out of time: where each case counts, each must be confirmed."""
     runs = result.outcomes if isinstance(result, Verdict) else ()
     return any(one.kind is Kind.TIMEOUT for one in (result, *runs))
-
-
-def _settled(future: Future[Result]) -> Result | SandboxError:
-    try:
-        return future.result()
-    except SandboxError as error:
-        return error
 
 
 class _Turnstile:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from sandbox.cases import CallTests
 from sandbox.errors import SandboxError
 from sandbox.fleet.front import Fleet
+from sandbox.jobs import Job, Result
 from sandbox.outcome import Kind
-from sandbox.pool import Job, Result
 from sandbox.program import Limits, Program
 
 _TESTS = CallTests.of("double", ((21,), 42), ((["a"],), ["a", "a"]))

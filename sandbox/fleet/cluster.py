@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 from sandbox.errors import SandboxUnavailable
 from sandbox.fleet.node_pool import NodePool
 from sandbox.fleet.nodes import NodeFacts
-from sandbox.pool import Job
+from sandbox.jobs import Job
 
 _REACH_S = 10.0  # ours: so long may a head node take to accept a connection
 _THREADS = 4  # of an actor: one call waits for results, others bring programs

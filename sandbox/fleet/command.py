@@ -15,8 +15,8 @@ import typer
 
 from sandbox.errors import SandboxError, SandboxUnavailable
 from sandbox.fleet.front import Fleet
+from sandbox.jobs import Job, Result
 from sandbox.outcome import Outcome
-from sandbox.pool import Job, Result
 
 fleet_app = typer.Typer(help="Judge on all nodes of a Ray cluster.", invoke_without_command=True)
 

@@ -24,7 +24,7 @@ from sandbox.fleet.cluster import Actor, ActorLost, ActorSilent, Cluster
 from sandbox.fleet.ledger import Ledger
 from sandbox.fleet.node_pool import place
 from sandbox.fleet.nodes import Node, PoolFacts, Task
-from sandbox.pool import Result
+from sandbox.jobs import Result
 
 log = logging.getLogger(__name__)
 

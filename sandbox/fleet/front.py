@@ -7,30 +7,22 @@ programs are run again elsewhere, so a program may run more than once, and one r
 from __future__ import annotations
 
 import asyncio
-import queue
 import threading
-from collections import deque
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
-from types import TracebackType
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from sandbox.box import DEFAULT_PACKAGES
-from sandbox.cases import Tests
-from sandbox.errors import SandboxError
 from sandbox.fleet.cluster import Cluster
 from sandbox.fleet.dispatch import Dispatcher, Plan
 from sandbox.fleet.nodes import NodeState
-from sandbox.outcome import Outcome
-from sandbox.pool import Job, Result
-from sandbox.program import Limits, Program
-from sandbox.verdict import Verdict
+from sandbox.jobs import Job, Jobs, Result
 
 _T = TypeVar("_T")
 _LEAST_ROOM = 16  # ours: jobs that may wait where there is no node yet
 
 
-class Fleet:
+class Fleet(Jobs):
     """One pool a node, programs going to the one with the fewest for each of its workers.
 
     address: "auto" for the Ray cluster that this machine is in, HOST:PORT of its head, or "local"
@@ -123,19 +115,6 @@ class Fleet:
             return ()
         return self._on_loop(shown())
 
-    def submit(
-        self,
-        program: Program,
-        tests: Tests | None = None,
-        limits: Limits | None = None,
-        *,
-        collect: tuple[str, ...] = (),
-    ) -> Future[Result]:
-        """Queue a job, waiting while the fleet is full; its future gives Verdict or Outcome."""
-        return self._submit(
-            Job(program=program, tests=tests, limits=limits or Limits(), collect=collect)
-        )
-
     def _submit(self, job: Job) -> Future[Result]:
         parcel = self._cluster.pickled(job)
         self._gate.enter(self._check_open)
@@ -163,56 +142,9 @@ class Fleet:
             future.set_running_or_notify_cancel()
         return future
 
-    def run(self, program: Program, limits: Limits | None = None) -> Outcome:
-        """Run one program and wait for its outcome."""
-        return cast(Outcome, self.submit(program, None, limits).result())
-
-    def judge(self, program: Program, tests: Tests, limits: Limits | None = None) -> Verdict:
-        """Judge one program and wait for the verdict."""
-        return cast(Verdict, self.submit(program, tests, limits).result())
-
-    def map(self, jobs: Iterable[Job], *, ordered: bool = True) -> Iterator[Result | SandboxError]:
-        """Yield a result a job, in order or as completed; a failure of ours as its SandboxError."""
-        for _, result in self.map_jobs(jobs, ordered=ordered):
-            yield result
-
-    def map_jobs(
-        self, jobs: Iterable[Job], *, ordered: bool = True
-    ) -> Iterator[tuple[Job, Result | SandboxError]]:
-        """Yield (job, result) as `map` does.
-
-        Jobs are taken from the iterable only as fast as the fleet works.
-        """
-        source = iter(jobs)
-        waiting: dict[Future[Result], Job] = {}
-        done: queue.SimpleQueue[Future[Result]] = queue.SimpleQueue()
-        order: deque[Future[Result]] = deque()
-        try:
-            while True:
-                while len(waiting) < self._gate.most and (job := next(source, None)) is not None:
-                    future = self._submit(job)
-                    waiting[future] = job
-                    if ordered:
-                        order.append(future)
-                    else:
-                        future.add_done_callback(done.put)
-                if not waiting:
-                    return
-                future = order.popleft() if ordered else done.get()
-                result = _settled(future)
-                yield waiting.pop(future), result
-        finally:
-            for future in waiting:
-                future.cancel()
-
-    async def arun(self, program: Program, limits: Limits | None = None) -> Outcome:
-        """Run one program without blocking the event loop."""
-        return cast(Outcome, await self._asubmit(Job(program=program, limits=limits or Limits())))
-
-    async def ajudge(self, program: Program, tests: Tests, limits: Limits | None = None) -> Verdict:
-        """Judge one program without blocking the event loop."""
-        job = Job(program=program, tests=tests, limits=limits or Limits())
-        return cast(Verdict, await self._asubmit(job))
+    @property
+    def _room(self) -> int:
+        return self._gate.most
 
     async def _asubmit(self, job: Job) -> Result:
         parcel = self._cluster.pickled(job)
@@ -221,33 +153,6 @@ class Fleet:
             await asyncio.sleep(0.005)
         self._check_open()
         return await asyncio.wrap_future(self._queued(parcel))
-
-    async def amap(
-        self, jobs: Iterable[Job], *, ordered: bool = True
-    ) -> AsyncIterator[Result | SandboxError]:
-        """Yield results as `map` does, without blocking the event loop."""
-        source = iter(jobs)
-        window: deque[asyncio.Task[Result]] = deque()
-        try:
-            while True:
-                while len(window) < self._gate.most and (job := next(source, None)) is not None:
-                    window.append(asyncio.ensure_future(self._asubmit(job)))
-                if not window:
-                    return
-                if ordered:
-                    await asyncio.wait([window[0]])
-                else:
-                    await asyncio.wait(window, return_when=asyncio.FIRST_COMPLETED)
-                    window = deque(sorted(window, key=lambda task: not task.done()))
-                task = window.popleft()
-                error = task.exception()
-                if isinstance(error, SandboxError):
-                    yield error
-                else:
-                    yield task.result()
-        finally:
-            for task in window:
-                task.cancel()
 
     def close(self, *, wait_for_jobs: bool = True) -> None:
         """End the pools: after the jobs under way, or without waiting for them. Idempotent."""
@@ -264,35 +169,6 @@ class Fleet:
         self._loop.run_until_complete(asyncio.sleep(0))  # jobs that slipped in are cancelled
         self._loop.close()
         self._cluster.close()
-
-    def __enter__(self) -> Fleet:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close(wait_for_jobs=kind is None)
-
-    async def __aenter__(self) -> Fleet:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await asyncio.to_thread(self.close, wait_for_jobs=kind is None)
-
-
-def _settled(future: Future[Result]) -> Result | SandboxError:
-    try:
-        return future.result()
-    except SandboxError as error:
-        return error
 
 
 class _Gate:

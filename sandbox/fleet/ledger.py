@@ -18,7 +18,7 @@ from itertools import count
 
 from sandbox.errors import SandboxBroken, SandboxUnavailable
 from sandbox.fleet.nodes import Node, Task
-from sandbox.pool import Result
+from sandbox.jobs import Result
 
 _QUARANTINE = 2  # ours: one death is mostly the node's own
 

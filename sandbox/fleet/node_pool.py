@@ -18,7 +18,8 @@ from importlib import metadata
 
 from sandbox.errors import SandboxBroken, SandboxError
 from sandbox.fleet.nodes import PoolFacts
-from sandbox.pool import Job, Pool, Result
+from sandbox.jobs import Job, Result
+from sandbox.pool import Pool
 from sandbox.reward import key
 
 _LINGER_S = 0.03  # ours: what a result may wait for others

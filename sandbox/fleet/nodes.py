@@ -7,7 +7,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Literal
 
-from sandbox.pool import Result
+from sandbox.jobs import Result
 
 # Beyond one waiting program a worker, as many as the node ends in this time wait there: what a
 # message there and back may take. Ours, with a bound for what dies with a node.

@@ -22,8 +22,8 @@ from typing import Protocol
 
 from sandbox.cases import CallTests, InteractiveTests, StdioTests, Tests
 from sandbox.errors import SandboxBroken, SandboxError
+from sandbox.jobs import Job
 from sandbox.outcome import Kind, Outcome
-from sandbox.pool import Job
 from sandbox.program import Limits, Program
 from sandbox.reward import key as key_of
 from sandbox.reward.cache import VerdictCache, default_path

@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any
 
 from sandbox.errors import SandboxError
-from sandbox.pool import Job
+from sandbox.jobs import Job
 from sandbox.server import bodies
 from sandbox.server.dispatch import Flight, Landed
 from sandbox.server.exchange import Exchange, parsed

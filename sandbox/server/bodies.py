@@ -20,8 +20,8 @@ from pydantic import (
     WithJsonSchema,
 )
 
+from sandbox.jobs import Job
 from sandbox.languages import canonical
-from sandbox.pool import Job
 from sandbox.program import Limits, Program
 from sandbox.server.config import ServerConfig
 from sandbox.server.refusal import Refusal, invalid

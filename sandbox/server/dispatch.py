@@ -16,7 +16,8 @@ from collections.abc import Callable
 from concurrent.futures import Future
 
 from sandbox.errors import SandboxBroken, SandboxError
-from sandbox.pool import Job, Pool, Result
+from sandbox.jobs import Job, Result
+from sandbox.pool import Pool
 from sandbox.server.metrics import Metrics
 from sandbox.server.refusal import Gone, draining, full
 

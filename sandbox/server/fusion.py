@@ -17,9 +17,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from sandbox import reasons
 from sandbox.errors import SandboxError
+from sandbox.jobs import Job, Result
 from sandbox.languages import LANGUAGES, canonical
 from sandbox.outcome import Kind, Outcome
-from sandbox.pool import Job, Result
 from sandbox.program import Limits
 from sandbox.server import bodies
 from sandbox.server.cells import asked

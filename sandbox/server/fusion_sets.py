@@ -14,8 +14,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from sandbox.jobs import Job, Result
 from sandbox.outcome import Kind, Outcome
-from sandbox.pool import Job, Result
 from sandbox.program import Limits
 from sandbox.server import bodies, fusion
 from sandbox.server.config import ServerConfig

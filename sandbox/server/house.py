@@ -13,9 +13,10 @@ from functools import partial
 from importlib import metadata
 from typing import ParamSpec, TypeVar
 
+from sandbox.jobs import Job
 from sandbox.language import Found
 from sandbox.languages import found
-from sandbox.pool import Job, Pool
+from sandbox.pool import Pool
 from sandbox.server.answers import Answers, Entry, Key
 from sandbox.server.config import ServerConfig
 from sandbox.server.datasets import Datasets

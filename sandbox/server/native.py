@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from sandbox.pool import Job, Result
+from sandbox.jobs import Job, Result
 from sandbox.server import bodies
 from sandbox.server.config import ServerConfig
 from sandbox.server.exchange import Exchange, parsed

@@ -17,10 +17,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from sandbox.jobs import Job, Result
 from sandbox.language import Found
 from sandbox.languages import ALIASES, LANGUAGES, canonical
 from sandbox.outcome import Kind, Outcome
-from sandbox.pool import Job, Result
 from sandbox.program import Limits
 from sandbox.server import bodies
 from sandbox.server.config import ServerConfig

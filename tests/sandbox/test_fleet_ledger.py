@@ -18,7 +18,7 @@ from sandbox import Kind, Outcome, SandboxBroken, SandboxUnavailable
 from sandbox.cli import app
 from sandbox.fleet.ledger import Ledger
 from sandbox.fleet.nodes import Node, NodeFacts, PoolFacts
-from sandbox.pool import Result
+from sandbox.jobs import Result
 
 
 def _node(name: str, workers: int = 2) -> Node:
