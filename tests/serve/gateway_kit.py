@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -51,10 +53,12 @@ class Gateway:
     """One gateway process."""
 
     def __init__(self, recipe: Path, *, names: tuple[str, ...], key: str = "") -> None:
+        self.sockets = Path(tempfile.mkdtemp(prefix="gateway-"))  # short, as their paths must be
         self.process = subprocess.Popen(
             [sys.executable, "-m", "seedcoder", "serve", "up", str(recipe)],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT,
-            env={**os.environ, "SEEDCODER_CACHE": str(recipe.parent / "cache")},
+            env={**os.environ, "SEEDCODER_CACHE": str(recipe.parent / "cache"),
+                 "XDG_RUNTIME_DIR": str(self.sockets)},
         )  # fmt: skip
         self.log: list[str] = []
         threading.Thread(target=self._listen, daemon=True).start()
@@ -131,6 +135,7 @@ def gateway(
         running.end()
         assert running.process.stdout is not None
         running.process.stdout.close()
+        shutil.rmtree(running.sockets)
 
 
 def events_of(data: bytes) -> list[dict[str, Any]]:

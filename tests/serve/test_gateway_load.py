@@ -29,14 +29,11 @@ def slow(gateway_kit: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> I
 
 
 def engine_load(up: Any) -> int:
-    """Return how many replies the engines of all models have under way, as they say themselves."""
-    sockets = [line.split()[-1] for line in Path("/proc/net/unix").read_text().splitlines()]
-    total = 0
-    for path in {one for one in sockets if "slow" in one and one.endswith(".sock")}:
-        with httpx.Client(transport=httpx.HTTPTransport(uds=path)) as client:
-            state = client.get("http://engine/health").json()
-            total += state["running"] + state["waiting"]
-    return total
+    """Return how many replies the slow model's engine has under way, as it says itself."""
+    (path,) = up.sockets.glob("*/slow*.sock")
+    with httpx.Client(transport=httpx.HTTPTransport(uds=str(path))) as client:
+        state = client.get("http://engine/health").json()
+    return int(state["running"] + state["waiting"])
 
 
 def begin(up: Any, body: dict[str, Any], kit: Any) -> socket.socket:
