@@ -27,16 +27,8 @@ EOS_ID, THINK_ID = 2, 8
 @pytest.fixture(scope="module")
 def engine(own_kit: ModuleType, tiny_checkpoint: Path) -> Iterator[Any]:
     # As exact as what it is compared with: by default weights are bfloat16 on some machines.
-    words = (
-        "--source",
-        str(tiny_checkpoint),
-        "--threads",
-        "1",
-        "--batch",
-        "4",
-        "--dtype",
-        "float32",
-    )
+    how = ("--threads", "1", "--batch", "4", "--dtype", "float32")
+    words = ("--source", str(tiny_checkpoint), *how)
     with own_kit.served("transformers", *words) as engine:
         yield engine
 
