@@ -12,8 +12,9 @@ DEMO_LIMIT := $(if $(SEEDCODER_DEMO_PROBLEMS),--set limit=$(SEEDCODER_DEMO_PROBL
 # What `seedcoder sandbox languages` looks for, as Debian calls it; TypeScript comes through npm.
 TOOLCHAINS := gcc g++ golang-go php-cli perl ruby lua5.4 r-base-core sqlite3 gdc mono-mcs ghc racket
 NODE_TOOLS := .cache/node
-# Tests beside each other, one process a core; those marked `alone` come after.
-BESIDE := -n $(shell nproc) --dist loadgroup
+# Tests beside each other, three processes for two cores, as many tests wait more than they
+# compute; those marked `alone` come after.
+BESIDE := -n $(shell echo $$(( ($$(nproc) * 3 + 1) / 2 ))) --dist loadgroup
 # `make check`: of tables of tests the first row and the last; `make test` does all.
 A_FEW := --of-each 2
 # What tests start is compiled once, also where the machine says not to.

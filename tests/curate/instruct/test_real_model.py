@@ -70,13 +70,13 @@ def test_a_small_real_model_goes_through_every_stage(
         {
             "out": tmp_path / "out",
             "model": "smollm2:?dtype=float32",
-            "sampling": {"max_tokens": 96, "temperature": 0.7},
+            "sampling": {"max_tokens": 72, "temperature": 0.7},
             "pool": {"workers": 1},
             "synthesize": {"files": [docs], "queries": [queries], "limit": 1},
             "filter": {},
             "correct": {"input": queries, "revisions": 0, "asserts": 1},
             "problems": {"input": given, "samples": 4, "most": 1.0},
-            "pairs": {"input": given, "samples": 4},
+            "pairs": {"input": given, "samples": 2},
             "longcot": {
                 "input": given,
                 "samples": 1,
