@@ -55,17 +55,16 @@ problems = {p.key: p for p in bench.problems()}
 rows = [json.loads(line) for line in open(sys.argv[2])]
 for row in rows:  # expected outputs are computed, or read from the cache
     bench.tests(problems[row["task_id"]])
+def job_of(row):
+    p = problems[row["task_id"]]
+    program = bench.solution(p, row["solution"])
+    return Job(program=program, tests=bench.tests(p), limits=bench.limits(p))
 with Pool(int(sys.argv[3])) as pool:
     print(json.dumps({"ready": True}), flush=True)
     for _ in sys.stdin:
         began = time.perf_counter()
-        jobs = []
-        for row in rows:
-            p = problems[row["task_id"]]
-            program = bench.solution(p, row["solution"])
-            jobs.append(Job(program=program, tests=bench.tests(p), limits=bench.limits(p)))
         said = []
-        for row, job, verdict in zip(rows, jobs, pool.map(jobs)):
+        for row, (job, verdict) in zip(rows, pool.map_jobs(map(job_of, rows))):
             base = bench.values(problems[row["task_id"]], job.program, verdict)["base"]
             said.append(["pass" if base else "fail", "pass" if verdict.ok else "fail"])
         print(json.dumps({"seconds": time.perf_counter() - began, "verdicts": said}), flush=True)

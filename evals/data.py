@@ -148,23 +148,32 @@ class DataFile:
         form: files are brought by users.
         """
         where = f"{self.source.bench}: {self.path}"
-        text = self.text()
-        try:
-            if text.lstrip().startswith("["):
-                found = list(enumerate(json.loads(text), start=1))
-            else:
-                # Not splitlines: a row may hold the other line ends that Unicode knows.
-                lines = enumerate(text.split("\n"), start=1)
-                found = [(number, json.loads(line)) for number, line in lines if line.strip()]
-        except ValueError as error:
-            raise UsageError(f"{where} is not JSON or JSON lines: {error}") from error
-        for number, row in found:
+        for number, row in _objects(self.text(), where):
             if not isinstance(row, dict):
                 raise UsageError(f"{where}, row {number}: an object was expected")
             for name in needs:
                 if name not in row:
                     raise UsageError(f"{where}, row {number}: no {name!r}")
             yield row
+
+
+def _objects(text: str, where: str) -> Iterator[tuple[int, Any]]:
+    """Yield what JSON or JSON lines hold, one by one and numbered; rows as objects take room."""
+    try:
+        if text.lstrip().startswith("["):
+            yield from enumerate(json.loads(text), start=1)
+            return
+        number, start = 0, 0
+        while start < len(text):
+            # Not splitlines: a row may hold the other line ends that Unicode knows.
+            end = text.find("\n", start)
+            end = len(text) if end < 0 else end
+            number, line = number + 1, text[start:end]
+            if line.strip():
+                yield number, json.loads(line)
+            start = end + 1
+    except ValueError as error:
+        raise UsageError(f"{where} is not JSON or JSON lines: {error}") from error
 
 
 def digests(*files: DataFile) -> Mapping[str, str]:

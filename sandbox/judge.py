@@ -135,7 +135,7 @@ def _judge_calls(program: Program, tests: CallTests, limits: Limits, slot: Slot)
 
 
 _kept: OrderedDict[int, tuple[CallTests, tuple[str, ...], int]] = OrderedDict()
-_KEPT_MOST = 256
+_KEPT_MOST = 64  # tests, of which some are tens of megabytes as objects
 _kept_lock = threading.Lock()
 
 
