@@ -134,31 +134,52 @@ def _judge_calls(program: Program, tests: CallTests, limits: Limits, slot: Slot)
     )
 
 
-_kept: OrderedDict[int, tuple[CallTests, tuple[str, ...], int]] = OrderedDict()
-_KEPT_MOST = 64  # tests, of which some are tens of megabytes as objects
-_kept_lock = threading.Lock()
+class _Prepared:
+    """Tests as texts, kept for the next samples of the same problem.
+
+    The tests are kept too, so that the identity by which they are found again cannot pass to
+    others. As objects they take several times their characters, so these are bounded.
+    """
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[int, tuple[CallTests, tuple[str, ...], int]] = OrderedDict()
+        self._chars = 0
+        self._lock = threading.Lock()
+
+    def find(self, tests: CallTests) -> tuple[tuple[str, ...], int] | None:
+        with self._lock:
+            found = self._kept.get(id(tests))
+            if found is None:
+                return None
+            self._kept.move_to_end(id(tests))
+            return found[1], found[2]
+
+    def keep(self, tests: CallTests, texts: tuple[str, ...], room: int) -> None:
+        with self._lock:
+            if id(tests) in self._kept:
+                return
+            self._kept[id(tests)] = (tests, texts, room)
+            self._chars += sum(map(len, texts))
+            while len(self._kept) > _KEPT_MOST or (self._chars > _KEPT_CHARS and self._kept):
+                _, (_, dropped, _) = self._kept.popitem(last=False)
+                self._chars -= sum(map(len, dropped))
+
+
+_KEPT_MOST, _KEPT_CHARS = 256, 500_000
+_kept = _Prepared()
 
 
 def _prepared(tests: CallTests) -> tuple[tuple[str, ...], int]:
-    """Return the calls as text, and the characters that all answers together may take.
-
-    Kept for the next samples of the same problem; the tests are kept too, so that the identity by
-    which they are found again cannot pass to others.
-    """
-    with _kept_lock:
-        found = _kept.get(id(tests))
-        if found is not None:
-            _kept.move_to_end(id(tests))
-            return found[1], found[2]
+    """Return the calls as text, and the characters that all answers together may take."""
+    found = _kept.find(tests)
+    if found is not None:
+        return found
     try:
         texts = tuple(wire.encode((list(call.args), dict(call.kwargs))) for call in tests.calls)
     except wire.WireError as error:
         raise TestsBroken(f"calls of {tests.entry_point}: an argument is {error}") from None
     room = sum(_room(call) for call in tests.calls) + _ANSWER_FLOOR
-    with _kept_lock:
-        _kept[id(tests)] = (tests, texts, room)
-        while len(_kept) > _KEPT_MOST:
-            _kept.popitem(last=False)
+    _kept.keep(tests, texts, room)
     return texts, room
 
 

@@ -64,7 +64,7 @@ _FACTOR: Final = 4.0  # DEFAULT_GT_TIME_LIMIT_FACTOR, evalplus/config.py
 _MOST_CPU_S: Final = 120.0  # EVALPLUS_TIMEOUT_PER_TASK, for base and for extra inputs
 _LEAST_MB, _MOST_MB = 1024, 4096  # ours; EvalPlus's own limit, of address space
 _AHEAD: Final = 32
-_READY: Final = 32  # problems whose tests are kept: samples of one problem come together
+_READY: Final = 8  # problems whose tests are kept: samples of one problem come together
 
 _SPOIL_SOME: Final = """
 
