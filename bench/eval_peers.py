@@ -13,6 +13,7 @@ Memory is sampled every 50 ms, and misses shorter peaks, of both. The machine ma
 of the same run count, not seconds.
 
     python bench/eval_peers.py --evalplus-python PATH [--data FOLDER] [--quick]
+                                [--only humaneval|mbpp]
 
 --quick: every 8th task, without those whose own solution takes over 0.2 s; one round. By default
 all tasks. --evalplus-python and --data default to SEEDCODER_EVALPLUS_PYTHON and SEEDCODER_DATA.
@@ -225,6 +226,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="under 60 s")
     parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--only", choices=tuple(FILES), help="one of the two")
     parser.add_argument(
         "--evalplus-python", default=os.environ.get("SEEDCODER_EVALPLUS_PYTHON", "")
     )
@@ -235,7 +237,10 @@ def main() -> None:
     os.environ["SEEDCODER_DATA"] = options.data
     print(f"load before: {os.getloadavg()[0]:.1f} on {len(os.sched_getaffinity(0))} cores")
     with tempfile.TemporaryDirectory() as folder:
-        found = [contest(dataset, options, Path(folder)) for dataset in FILES]
+        found = [
+            contest(dataset, options, Path(folder))
+            for dataset in ([options.only] if options.only else FILES)
+        ]
     speed, memory = (min(one[place] for one in found) for place in (0, 1))
     held = all(one[2] for one in found)
     for name, value, bar in (("speed", speed, SPEED_BAR), ("memory", memory, MEMORY_BAR)):
