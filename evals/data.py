@@ -10,6 +10,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import importlib.util
+import io
 import json
 import os
 import urllib.error
@@ -136,10 +137,13 @@ class DataFile:
         """The digest of the bytes as they lie on the disk."""
         return hashlib.sha256(self.raw).hexdigest()
 
+    def unpacked(self) -> bytes:
+        """Return the bytes, unpacked where the file is gzipped."""
+        return gzip.decompress(self.raw) if self.raw[:2] == b"\x1f\x8b" else self.raw
+
     def text(self) -> str:
         """Return the text, unpacked where the file is gzipped."""
-        raw = gzip.decompress(self.raw) if self.raw[:2] == b"\x1f\x8b" else self.raw
-        return raw.decode()
+        return self.unpacked().decode()
 
     def rows(self, needs: Sequence[str] = ()) -> Iterator[dict[str, Any]]:
         """Yield the objects of a JSON list or of JSON lines.
@@ -148,7 +152,7 @@ class DataFile:
         form: files are brought by users.
         """
         where = f"{self.source.bench}: {self.path}"
-        for number, row in _objects(self.text(), where):
+        for number, row in _objects(self.unpacked(), where):
             if not isinstance(row, dict):
                 raise UsageError(f"{where}, row {number}: an object was expected")
             for name in needs:
@@ -157,21 +161,16 @@ class DataFile:
             yield row
 
 
-def _objects(text: str, where: str) -> Iterator[tuple[int, Any]]:
+def _objects(data: bytes, where: str) -> Iterator[tuple[int, Any]]:
     """Yield what JSON or JSON lines hold, one by one and numbered; rows as objects take room."""
     try:
-        if text.lstrip().startswith("["):
-            yield from enumerate(json.loads(text), start=1)
+        if data.lstrip().startswith(b"["):
+            yield from enumerate(json.loads(data), start=1)
             return
-        number, start = 0, 0
-        while start < len(text):
-            # Not splitlines: a row may hold the other line ends that Unicode knows.
-            end = text.find("\n", start)
-            end = len(text) if end < 0 else end
-            number, line = number + 1, text[start:end]
+        # Lines of bytes: a row may hold the other line ends that Unicode knows.
+        for number, line in enumerate(io.BytesIO(data), start=1):
             if line.strip():
                 yield number, json.loads(line)
-            start = end + 1
     except ValueError as error:
         raise UsageError(f"{where} is not JSON or JSON lines: {error}") from error
 

@@ -107,10 +107,10 @@ def _judge_calls(program: Program, tests: CallTests, limits: Limits, slot: Slot)
             continue
         if first is None:
             first = failure
-            answered = index < len(answers)
-            kind = Kind.WRONG if answered else reasons.unanswered(ran)
-            if answered and reasons.wrote_too_much(ran.outcome, failure.reason):
-                kind = Kind.OUTPUT
+            if index < len(answers):
+                kind = reasons.answered(ran.outcome, failure.reason)
+            else:
+                kind = reasons.unanswered(ran)
         if tests.stop_early:
             break
     if not honest:
@@ -132,6 +132,9 @@ def _judge_calls(program: Program, tests: CallTests, limits: Limits, slot: Slot)
         outcomes=(ran.outcome,),
         mode="calls",
     )
+
+
+_KEPT_MOST, _KEPT_CHARS = 256, 500_000
 
 
 class _Prepared:
@@ -160,12 +163,12 @@ class _Prepared:
                 return
             self._kept[id(tests)] = (tests, texts, room)
             self._chars += sum(map(len, texts))
-            while len(self._kept) > _KEPT_MOST or (self._chars > _KEPT_CHARS and self._kept):
+            # The newest stays, however large: its samples are what comes next.
+            while len(self._kept) > (_KEPT_MOST if self._chars <= _KEPT_CHARS else 1):
                 _, (_, dropped, _) = self._kept.popitem(last=False)
                 self._chars -= sum(map(len, dropped))
 
 
-_KEPT_MOST, _KEPT_CHARS = 256, 500_000
 _kept = _Prepared()
 
 

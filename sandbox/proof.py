@@ -174,9 +174,8 @@ def _verdict(
         kind = report["kind"] if report["kind"] is not Kind.PASSED else Kind.WRONG
         failure = _failure(report, f"the test's box: {report['reason']}")
     else:
-        kind, failure = Kind.WRONG, _failure(report, str(report.get("reason", "")))
-        if reasons.wrote_too_much(outcome, failure.reason):
-            kind = Kind.OUTPUT
+        failure = _failure(report, str(report.get("reason", "")))
+        kind = reasons.answered(outcome, failure.reason)
     return Verdict(
         kind=kind,
         passed=passed,

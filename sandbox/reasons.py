@@ -43,12 +43,13 @@ def unanswered(ran: Ran) -> Kind:
     return Kind.CRASHED if ran.outcome.kind is Kind.PASSED else ran.outcome.kind
 
 
-def wrote_too_much(outcome: Outcome, words: str) -> bool:
-    """Return whether a raise that a test saw is only how a run met its cap on output.
+def answered(outcome: Outcome, words: str) -> Kind:
+    """Return the kind of a run whose answer to a test fails for the reason in `words`.
 
-    A run may write all it can in the instant before it is ended for that; its next write raises.
+    A run may write all it can in the instant before it is ended for that: its next write raises,
+    and the raise is only how it met its cap.
     """
-    return outcome.kind is Kind.OUTPUT and _TOO_LARGE in words
+    return Kind.OUTPUT if outcome.kind is Kind.OUTPUT and _TOO_LARGE in words else Kind.WRONG
 
 
 def job(program: Program, **more: Any) -> dict[str, Any]:

@@ -220,10 +220,12 @@ class _Packing:
         row = {"kind": "shard", "key": shard.name, "shard": self.shards[-1], "next": following}
         self.run.append(row)
         sequences = sum(one["sequences"] for one in self.shards)
-        self.tell("packed: sequences", sequences, max(sequences, self._expected()))
+        self.tell("packed: sequences", sequences, self._expected(sequences))
 
-    def _expected(self) -> int:
-        return 0 if self.recipe.tokens is None else -(-self.recipe.tokens // self.recipe.length)
+    def _expected(self, done: int) -> int:
+        """Sequences in all, 0 where unknown; padding can make them more than their tokens do."""
+        recipe = self.recipe
+        return 0 if recipe.tokens is None else max(done, -(-recipe.tokens // recipe.length))
 
     def _finish(self, words: Vocabulary) -> None:
         recipe = self.recipe

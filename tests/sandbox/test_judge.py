@@ -22,6 +22,14 @@ from sandbox.box import LocalBox
 from sandbox.compare import Close, Custom, Unordered
 
 LIMITS = Limits(cpu_s=1, wall_s=5, memory_mb=256, output_kb=256)
+# Raises before anyone can end it for what it wrote.
+PAST_THE_CAP = """
+import os, resource
+def f(x):
+    os.ftruncate(1, resource.getrlimit(resource.RLIMIT_FSIZE)[0])
+    os.lseek(1, 0, os.SEEK_END)
+    os.write(1, b"x")
+"""
 
 
 def judge(box: LocalBox, source: str, test: str, **more: str) -> Verdict:
@@ -295,6 +303,7 @@ def test_words_of_a_program_in_a_failure_can_always_be_written_down(box: LocalBo
         ("def f(x): return [bytearray(1 << 20) for _ in range(1000)]", Kind.MEMORY),
         ("def f(x): return bytearray(10 ** 11)", Kind.WRONG),
         ("def f(x):\n    while True: print('x' * 9999)", Kind.OUTPUT),
+        (PAST_THE_CAP, Kind.OUTPUT),
         ("def f(:", Kind.COMPILE_ERROR),
         ("import ctypes\ndef f(x): ctypes.CDLL(None).mount(0, 0, 0, 0, 0)", Kind.FORBIDDEN),
         ("", Kind.NO_CODE),

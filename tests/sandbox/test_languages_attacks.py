@@ -296,8 +296,8 @@ def test_a_fork_bomb_and_what_daemons_stay_end_with_the_run(
 ) -> None:
     box = box_of(kind)
     program = Program(language="c", source=source)
-    outcome = box.run(program, Limits(cpu_s=1, wall_s=3, memory_mb=128, processes=20))
-    assert outcome.kind in (Kind.TIMEOUT, Kind.CRASHED, Kind.PASSED, Kind.MEMORY)
+    outcome = box.run(program, Limits(cpu_s=1, wall_s=3, memory_mb=512, processes=20))
+    assert outcome.kind in (Kind.TIMEOUT, Kind.CRASHED, Kind.PASSED)
     assert outcome.wall_s < 8
     _is_well(box)
 

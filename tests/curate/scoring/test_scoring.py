@@ -381,10 +381,10 @@ def test_a_real_model_is_asked(tmp_path: Path) -> None:
 
     model = open_model("smollm2:")
     try:
-        asked = ask(DOCUMENTS[:1], model, tmp_path / "l.jsonl", Sampling(max_tokens=48))
+        asked = ask(DOCUMENTS[:2], model, tmp_path / "l.jsonl", Sampling(max_tokens=48))
     finally:
         model.close()
-    assert asked.rated + asked.unrated == 1 and asked.errors == 0
+    assert asked.rated + asked.unrated == 2 and asked.errors == 0
 
 
 def test_labels_of_anybody_are_read(tmp_path: Path) -> None:
