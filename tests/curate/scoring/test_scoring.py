@@ -379,7 +379,7 @@ def test_a_real_model_is_asked(tmp_path: Path) -> None:
     pytest.importorskip("transformers")
     from seedcoder.models import open_model
 
-    model = open_model("smollm2:")
+    model = open_model("smollm2:", threads=1)
     try:
         asked = ask(DOCUMENTS[:2], model, tmp_path / "l.jsonl", Sampling(max_tokens=48))
     finally:
